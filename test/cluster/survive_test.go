@@ -1,0 +1,178 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// writers insert numbered rows through some nodes and remember which were
+// acknowledged. A row whose fate is unknown is not written again: numbers are
+// never reused, so a row that is there twice was applied twice.
+type writers struct {
+	next         atomic.Int64
+	mu           sync.Mutex
+	acknowledged []int64
+	unknown      map[int64]bool
+	lastSuccess  []time.Time // by writer
+	stop         chan struct{}
+	done         sync.WaitGroup
+}
+
+func startWriters(t *testing.T, nodes ...*Node) *writers {
+	w := &writers{unknown: map[int64]bool{}, lastSuccess: make([]time.Time, len(nodes)), stop: make(chan struct{})}
+	for i, n := range nodes {
+		w.done.Add(1)
+		go func() { defer w.done.Done(); w.run(i, n.URL()) }()
+	}
+	return w
+}
+
+func (w *writers) run(index int, url string) {
+	ctx := context.Background()
+	var conn *pgx.Conn
+	defer func() {
+		if conn != nil {
+			conn.Close(ctx)
+		}
+	}()
+	for {
+		select {
+		case <-w.stop:
+			return
+		default:
+		}
+		if conn == nil || conn.IsClosed() {
+			attempt, cancel := context.WithTimeout(ctx, 2*time.Second)
+			c, err := pgx.Connect(attempt, url)
+			cancel()
+			if err != nil {
+				continue
+			}
+			conn = c
+		}
+		id := w.next.Add(1)
+		// A client that waits longer than this reconnects, as a pool would.
+		attempt, cancel := context.WithTimeout(ctx, 5*time.Second)
+		_, err := conn.Exec(attempt, "INSERT INTO numbered (id, writer) VALUES ($1, $2)", id, index)
+		cancel()
+		w.mu.Lock()
+		if err == nil {
+			w.acknowledged = append(w.acknowledged, id)
+			w.lastSuccess[index] = time.Now()
+		} else if pgErr, ok := errors.AsType[*pgconn.PgError](err); !ok || pgErr.Code != "40001" {
+			w.unknown[id] = true
+		}
+		w.mu.Unlock()
+	}
+}
+
+func (w *writers) count() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.acknowledged)
+}
+
+// waitFor waits until that many more rows are acknowledged, and returns how
+// long it took.
+func (w *writers) waitFor(t *testing.T, more int) time.Duration {
+	t.Helper()
+	begin, target := time.Now(), w.count()+more
+	for w.count() < target {
+		if time.Since(begin) > startTimeout {
+			t.Fatalf("only %d of %d more rows within %s", w.count()-target+more, more, startTimeout)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return time.Since(begin)
+}
+
+// verify ends the writers and checks each row.
+func (w *writers) verify(t *testing.T, through *Node) {
+	t.Helper()
+	close(w.stop)
+	w.done.Wait()
+	rows, err := through.Connect(t).Query(context.Background(), "SELECT id, count(*) FROM numbered GROUP BY id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[int64]int64{}
+	var id, times int64
+	if _, err := pgx.ForEachRow(rows, []any{&id, &times}, func() error { found[id] = times; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	acknowledged := map[int64]bool{}
+	for _, id := range w.acknowledged {
+		acknowledged[id] = true
+		if found[id] != 1 {
+			t.Errorf("row %d was acknowledged and is there %d times", id, found[id])
+		}
+	}
+	for id, times := range found {
+		if times != 1 || !acknowledged[id] && !w.unknown[id] {
+			t.Errorf("row %d is there %d times; acknowledged %v, unknown %v", id, times, acknowledged[id], w.unknown[id])
+		}
+	}
+	t.Logf("%d rows acknowledged, %d of unknown fate, %d there", len(acknowledged), len(w.unknown), len(found))
+}
+
+func startNumbered(t *testing.T) *Cluster {
+	t.Helper()
+	c := StartCluster(t, 3)
+	conn := c.Nodes[0].Connect(t)
+	// No primary key on id: a row that was applied twice must show.
+	if _, err := conn.Exec(context.Background(), "CREATE TABLE numbered (id BIGINT, writer INT)"); err != nil {
+		t.Fatal(err)
+	}
+	c.WaitReplicated(t)
+	return c
+}
+
+const recoveryBound = 6 * time.Second
+
+func TestAcknowledgedRowsSurviveTheLossOfANode(t *testing.T) {
+	for lost := range 3 {
+		t.Run(fmt.Sprintf("node %d", lost+1), func(t *testing.T) {
+			c := startNumbered(t)
+			others := []*Node{c.Nodes[(lost+1)%3], c.Nodes[(lost+2)%3]}
+			w := startWriters(t, others...)
+			w.waitFor(t, 100)
+			c.Nodes[lost].Kill(t)
+			if took := w.waitFor(t, 50); took > recoveryBound {
+				t.Errorf("50 more rows took %s after the loss of a node", took)
+			} else {
+				t.Logf("50 more rows %s after the loss of node %d", took, lost+1)
+			}
+			c.Nodes[lost].Start(t)
+			c.Nodes[lost].WaitReady(t)
+			w.waitFor(t, 100)
+			w.verify(t, c.Nodes[lost])
+		})
+	}
+}
+
+func TestAcknowledgedRowsSurviveTheLossOfAllNodes(t *testing.T) {
+	c := startNumbered(t)
+	w := startWriters(t, c.Nodes[0], c.Nodes[1])
+	for range 2 {
+		w.waitFor(t, 200)
+		for _, n := range c.Nodes {
+			n.Kill(t)
+		}
+		for _, n := range c.Nodes {
+			n.Start(t)
+		}
+		for _, n := range c.Nodes {
+			n.WaitReady(t)
+		}
+	}
+	w.waitFor(t, 100)
+	w.verify(t, c.Nodes[2])
+}
