@@ -1,0 +1,41 @@
+CREATE TABLE v (b boolean, s smallint, i int, l bigint, r real, d double precision, n numeric, n2 numeric(6,2), t text, vc varchar(5), c char(5), by bytea, da date, ti time, ts timestamp, tz timestamptz, iv interval, u uuid, j json, jb jsonb);
+\d v
+INSERT INTO v VALUES (true, 1, 2, 3, 1.5, 2.5, 1.10, 1.005, 'text', 'abc', 'ab', '\xdeadbeef', '2024-02-29', '12:34:56.789', '2024-02-29 12:34:56', '2024-02-29 12:34:56+02', '1 year 2 days 03:04:05', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '{"a": 1, "b" : [1,2]}', '{"b": [1,2], "a": 1}');
+INSERT INTO v (b) VALUES (NULL);
+SELECT * FROM v;
+\x
+SELECT * FROM v;
+\x
+SELECT 't'::bool, 'no'::bool, 'on'::bool, '1'::bool;
+SELECT 'maybe'::bool;
+SELECT '12'::int, ' 12 '::int, '-5'::smallint;
+SELECT '12x'::int;
+SELECT '99999999999'::int;
+SELECT 70000::smallint;
+SELECT 1.5::int, 2.5::int, -1.5::int, 0.5::numeric::int, '1e3'::numeric, 1e-5::numeric;
+SELECT 0.1 + 0.2, 0.1::float8 + 0.2::float8, 1/3.0, 2/3.0, 10.0/3, 1e10::float8, 1e20::float8, 1.0::real/3;
+SELECT 'NaN'::float8, 'Infinity'::float8, '-inf'::float8, 'NaN'::numeric;
+SELECT round(2.5), round(-2.5), round(1.2345, 2), trunc(1.999, 1), ceil(1.1), floor(-1.1), abs(-5), sign(-2.0), mod(7, 3), power(2, 3), sqrt(2), exp(1.0), ln(10.0), log(100);
+SELECT 'abc'::varchar(2), 'abc'::char(5) || '|', 'abc'::char(2);
+INSERT INTO v (vc) VALUES ('toolong');
+SELECT '2024-01-31'::date + 1, '2024-01-31'::date - '2024-01-01'::date, '2024-01-31'::date + interval '1 month';
+SELECT '2024-13-01'::date;
+SELECT 'garbage'::timestamp;
+SELECT timestamp '2024-01-01 10:00' - timestamp '2023-12-25 08:30', date_trunc('month', timestamp '2024-05-17 11:22:33'), extract(year FROM date '2024-05-17'), extract(epoch FROM timestamp '2024-01-01'), date_part('dow', date '2024-05-17');
+SELECT interval '1 day' * 2, interval '90 minutes', interval '1 mon -1 day', interval '-1:30', interval '1.5 years', justify_hours(interval '50 hours');
+SELECT to_char(timestamp '2024-05-07 03:04:05', 'YYYY-MM-DD HH24:MI:SS Dy Mon'), to_char(1234.5, '9,999.99'), to_date('17.05.2024', 'DD.MM.YYYY');
+SELECT age(timestamp '2024-05-17', timestamp '2020-02-29');
+SELECT upper('abc'), lower('ABC'), length('häß'), substring('abcdef' FROM 2 FOR 3), substr('abc', 2), position('c' IN 'abc'), replace('aaa', 'a', 'b'), split_part('a,b,c', ',', 2), trim('  x '), ltrim('xxa', 'x'), lpad('5', 3, '0'), rpad('a', 3, '.'), left('abc', 2), right('abc', 2), reverse('abc'), initcap('hello world'), concat('a', NULL, 1), concat_ws('-', 'a', NULL, 'b'), repeat('ab', 2), md5('a'), chr(65), ascii('A'), translate('abc', 'ab', 'x'), strpos('abc', 'b');
+SELECT format('%s is %I and %L', 'a', 'b c', 'd''e'), quote_ident('A b'), quote_literal('it''s');
+SELECT regexp_replace('foobar', 'o+', 'X'), regexp_matches('abc123', '([a-z]+)(\d+)'), 'abc' ~* 'B';
+SELECT '{"a": {"b": [1, 2]}}'::json -> 'a' ->> 'b', '{"a": 1}'::jsonb ->> 'a', '{"a": 1}'::jsonb @> '{"a": 1}', jsonb_build_object('x', 1, 'y', 'z'), '[1, 2]'::jsonb -> 0;
+SELECT '{bad'::json;
+SELECT 'a0eebc99'::uuid;
+SELECT encode('\x0102'::bytea, 'hex'), decode('AQI=', 'base64'), length('\x0102'::bytea);
+SELECT pg_typeof(1), pg_typeof(1.5), pg_typeof('x'), pg_typeof(now()), pg_typeof(ARRAY[1]), pg_typeof(1::bigint + 1);
+SELECT current_date = now()::date, current_user, current_schema();
+SELECT 1::text || 'x', 'a' || 1, 'x' || NULL;
+SELECT cast('5' AS int) + 1, '5'::int::text::numeric;
+SELECT timestamptz '2024-07-01 12:00:00+00' AT TIME ZONE 'Europe/Berlin', timestamp '2024-07-01 12:00:00' AT TIME ZONE 'America/New_York';
+SET TIME ZONE 'Europe/Berlin';
+SELECT timestamptz '2024-07-01 12:00:00+00';
