@@ -81,7 +81,9 @@ type ConnectError struct {
 	Cause   error
 }
 
-func (e *ConnectError) Error() string { return fmt.Sprintf("can't connect to %s: %v", e.Address, e.Cause) }
+func (e *ConnectError) Error() string {
+	return fmt.Sprintf("can't connect to %s: %v", e.Address, e.Cause)
+}
 
 // Unwrap returns the cause.
 func (e *ConnectError) Unwrap() error { return e.Cause }
