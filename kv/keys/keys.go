@@ -21,7 +21,10 @@
 //
 //	0x01 'i' <range id> <suffix>       replica state: applied state, lease, GC threshold
 //	0x01 'k' <key, escaped> 't' <id>   transaction record anchored at key
-//	0x01 'l' <key, escaped>            locks (intents) held on key
+//	0x01 'k' <key, escaped> 'a' <id>   the range that starts at key knows the
+//	                                   transaction to be aborted (see kv/mvcc)
+//	0x01 'k' <key, escaped> 'g'        GC threshold of the range that starts at key
+//	0x01 'l' <key>                     lock (intent) held on key
 package keys
 
 import "bytes"

@@ -48,18 +48,37 @@ func TxnRecordSpan(start, end []byte) (from, to []byte) {
 	return EncodeBytesAscending([]byte{LocalPrefix, localTxn}, start), EncodeBytesAscending([]byte{LocalPrefix, localTxn}, end)
 }
 
-// AppendLock appends the key of the lock on key.
-func AppendLock(dst, key []byte) []byte {
-	return EncodeBytesAscending(append(dst, LocalPrefix, localLock), key)
+// AbortMarkers returns the span of the keys that AbortMarker returns for start.
+func AbortMarkers(start []byte) (from, to []byte) {
+	from = append(EncodeBytesAscending([]byte{LocalPrefix, localTxn}, start), 'a')
+	return from, PrefixEnd(from)
 }
 
-// DecodeLock returns the key that a lock's key is about, in new memory.
+// AbortMarker returns the key that says that the range that starts at start
+// knows a transaction to be aborted.
+func AbortMarker(start []byte, id [16]byte) []byte {
+	from, _ := AbortMarkers(start)
+	return append(from, id[:]...)
+}
+
+// GCThreshold returns the key of the GC threshold of the range that starts at
+// start.
+func GCThreshold(start []byte) []byte {
+	return append(EncodeBytesAscending([]byte{LocalPrefix, localTxn}, start), 'g')
+}
+
+// AppendLock appends the key of the lock on key. Locks sort as their keys do,
+// and scans compare the two, so the key stands there unescaped.
+func AppendLock(dst, key []byte) []byte {
+	return append(append(dst, LocalPrefix, localLock), key...)
+}
+
+// DecodeLock returns the key that a lock's key is about; it shares k's memory.
 func DecodeLock(k []byte) ([]byte, error) {
 	if len(k) < 2 || k[0] != LocalPrefix || k[1] != localLock {
 		return nil, errShort
 	}
-	_, key, err := DecodeBytesAscending(k[2:])
-	return key, err
+	return k[2:], nil
 }
 
 // LockSpan returns where the locks on [start, end) lie.
