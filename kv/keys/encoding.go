@@ -1,9 +1,11 @@
 package keys
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"math"
+	"strings"
 )
 
 // The encodings below keep the order of their values under bytes.Compare and
@@ -122,14 +124,55 @@ func DecodeVarintDescending(b []byte) ([]byte, int64, error) {
 // EncodeBytesAscending appends v, escaped and terminated.
 func EncodeBytesAscending(b, v []byte) []byte {
 	b = append(b, bytesMarker)
-	for _, c := range v {
-		if c == escape {
-			b = append(b, escape, escapedZero)
-		} else {
-			b = append(b, c)
+	for {
+		// Runs without a zero byte are copied whole.
+		i := bytes.IndexByte(v, escape)
+		if i < 0 {
+			break
+		}
+		b = append(append(b, v[:i]...), escape, escapedZero)
+		v = v[i+1:]
+	}
+	return append(append(b, v...), escape, terminator)
+}
+
+// EncodeStringAscending is EncodeBytesAscending for a string.
+func EncodeStringAscending(b []byte, s string) []byte {
+	b = append(b, bytesMarker)
+	for {
+		i := strings.IndexByte(s, escape)
+		if i < 0 {
+			break
+		}
+		b = append(append(b, s[:i]...), escape, escapedZero)
+		s = s[i+1:]
+	}
+	return append(append(b, s...), escape, terminator)
+}
+
+// SkipBytes returns what follows a string of bytes of either direction.
+func SkipBytes(b []byte) ([]byte, error) {
+	var flip byte
+	switch {
+	case len(b) == 0:
+		return b, errShort
+	case b[0] == bytesMarker:
+	case b[0]^0xff == bytesMarker:
+		flip = 0xff
+	default:
+		return b, errShort
+	}
+	for rest := b[1:]; ; {
+		i := bytes.IndexByte(rest, escape^flip)
+		if i < 0 || i+1 >= len(rest) {
+			return b, errShort
+		}
+		end := rest[i+1] ^ flip
+		rest = rest[i+2:]
+		if end == terminator {
+			return rest, nil
 		}
 	}
-	return append(b, escape, terminator)
 }
 
 // DecodeBytesAscending returns what EncodeBytesAscending wrote, in new memory,

@@ -94,6 +94,13 @@ func FuzzDecodeNeverPanics(f *testing.F) {
 		DecodeBytesDescending(b)
 		DecodeFloatAscending(b)
 		DecodeFloatDescending(b)
+		if rest, err := SkipBytes(b); err == nil {
+			for _, decode := range []func([]byte) ([]byte, []byte, error){DecodeBytesAscending, DecodeBytesDescending} {
+				if after, _, err := decode(b); err == nil && len(after) != len(rest) {
+					t.Errorf("skipping %x leaves %x, decoding %x", b, rest, after)
+				}
+			}
+		}
 	})
 }
 

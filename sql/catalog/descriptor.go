@@ -163,10 +163,9 @@ type Column struct {
 	Identity  Identity `json:"identity,omitempty"`
 	// OwnedSequence is the sequence behind a serial or identity column.
 	OwnedSequence ID `json:"ownedSequence,omitempty"`
-	// Missing is the value (types' text form) that rows written before ADD
-	// COLUMN … DEFAULT have for it; see HasMissing.
-	Missing    string `json:"missing,omitempty"`
-	HasMissing bool   `json:"hasMissing,omitempty"`
+	// Missing is the value that rows written before ADD COLUMN … DEFAULT have
+	// for it, as rowenc.AppendValue writes it; nil for NULL.
+	Missing []byte `json:"missing,omitempty"`
 	// Hidden columns (the row id of a table without a primary key) are not in
 	// SELECT * nor in pg_attribute.
 	Hidden  bool   `json:"hidden,omitempty"`
