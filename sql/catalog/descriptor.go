@@ -168,8 +168,13 @@ type Column struct {
 	Missing []byte `json:"missing,omitempty"`
 	// Hidden columns (the row id of a table without a primary key) are not in
 	// SELECT * nor in pg_attribute.
-	Hidden  bool   `json:"hidden,omitempty"`
-	Dropped bool   `json:"dropped,omitempty"`
+	Hidden  bool `json:"hidden,omitempty"`
+	Dropped bool `json:"dropped,omitempty"`
+	// State is not Public while the column is being added or dropped: WriteOnly
+	// columns are invisible, but an UPDATE must keep what the row has there
+	// (Table.StoredColumns), because a transaction that uses the next or the
+	// last version of the table sees it.
+	State   State  `json:"state,omitempty"`
 	Comment string `json:"comment,omitempty"`
 }
 
@@ -359,7 +364,8 @@ func (s *Sequence) SchemaOf() ID { return s.Schema }
 // IsVirtual reports whether the table has no storage.
 func (t *Table) IsVirtual() bool { return t.Virtual != nil }
 
-// Column returns the column with an id, nil if there is none or it is dropped.
+// Column returns the column with an id, whatever its state, nil if there is
+// none or it is dropped.
 func (t *Table) Column(id ColumnID) *Column {
 	// Ids are dense: the column is where its id says, unless damaged.
 	if i := int(id) - 1; i >= 0 && i < len(t.Columns) && t.Columns[i].ID == id && !t.Columns[i].Dropped {
@@ -372,7 +378,7 @@ func (t *Table) Column(id ColumnID) *Column {
 // columns are found, too.
 func (t *Table) ColumnNamed(name string) *Column {
 	for i := range t.Columns {
-		if c := &t.Columns[i]; c.Name == name && !c.Dropped {
+		if c := &t.Columns[i]; c.Name == name && !c.Dropped && c.State == Public {
 			return c
 		}
 	}
@@ -383,11 +389,24 @@ func (t *Table) ColumnNamed(name string) *Column {
 func (t *Table) VisibleColumns() []*Column {
 	visible := make([]*Column, 0, len(t.Columns))
 	for i := range t.Columns {
-		if c := &t.Columns[i]; !c.Dropped && !c.Hidden {
+		if c := &t.Columns[i]; !c.Dropped && !c.Hidden && c.State == Public {
 			visible = append(visible, c)
 		}
 	}
 	return visible
+}
+
+// StoredColumns returns the columns that rows have, in order: the hidden and
+// those in other states than Public as well. An UPDATE reads and rewrites them
+// all.
+func (t *Table) StoredColumns() []*Column {
+	stored := make([]*Column, 0, len(t.Columns))
+	for i := range t.Columns {
+		if c := &t.Columns[i]; !c.Dropped {
+			stored = append(stored, c)
+		}
+	}
+	return stored
 }
 
 // Index returns the index with an id, the primary one included, nil if there

@@ -131,6 +131,10 @@ func (d *Decoder) Decode(key, value []byte, out []types.Datum) error {
 	return d.eachColumn(value,
 		func(slot int32, v types.Datum) { out[slot] = v },
 		func(slot int32, raw []byte) (err error) {
+			if raw == nil {
+				out[slot] = types.DNull
+				return nil
+			}
 			out[slot], err = DecodeValue(raw, d.typs[slot])
 			return err
 		})

@@ -24,6 +24,8 @@ type valueColumn struct {
 	typ     *types.T
 	// alsoInKey: it is written only where the key loses its look.
 	alsoInKey bool
+	// hasMissing: NULL must be written, absence means another value.
+	hasMissing bool
 }
 
 // Layout is how one index of a table is laid out in keys and values.
@@ -76,7 +78,8 @@ func NewLayout(t *catalog.Table, ix *catalog.Index) *Layout {
 		inValue = slices.Compact(inValue)
 	}
 	for _, id := range inValue {
-		l.value = append(l.value, valueColumn{ordinal: int(id) - 1, column: id, typ: t.Columns[id-1].Type, alsoInKey: inKey[id]})
+		l.value = append(l.value, valueColumn{ordinal: int(id) - 1, column: id, typ: t.Columns[id-1].Type, alsoInKey: inKey[id],
+			hasMissing: ix.Encoding == catalog.PrimaryEncoding && t.Columns[id-1].Missing != nil && !inKey[id]})
 	}
 	return l
 }
@@ -204,6 +207,11 @@ func (l *Layout) AppendValue(b []byte, row []types.Datum) ([]byte, error) {
 	for i := range l.value {
 		c := &l.value[i]
 		d := row[c.ordinal]
+		if d.Null && c.hasMissing {
+			b = binary.AppendUvarint(b, uint64(c.column-last)*wireKinds+uint64(wireNull))
+			last = c.column
+			continue
+		}
 		if d.Null || c.alsoInKey && !looksLost(c.typ, d) {
 			continue
 		}

@@ -21,6 +21,7 @@ const (
 	wireVarint wireKind = iota // zigzag
 	wireFixed64
 	wireBytes // length, bytes
+	wireNull  // nothing: NULL said explicitly, where absence means Missing
 	wireKinds = 4
 )
 
@@ -264,6 +265,9 @@ func decodeArray(b []byte, t *types.T) (types.Datum, error) {
 		if err != nil {
 			return types.Datum{}, err
 		}
+		if raw == nil {
+			return types.Datum{}, bad
+		}
 		e, err := DecodeValue(raw, t.Elem)
 		if err != nil {
 			return types.Datum{}, err
@@ -274,7 +278,7 @@ func decodeArray(b []byte, t *types.T) (types.Datum, error) {
 }
 
 // nextColumn cuts the next column off b: the difference of its id to the last
-// one's, and its bytes as DecodeValue takes them.
+// one's, and its bytes as DecodeValue takes them, nil for an explicit NULL.
 func nextColumn(b []byte) (delta uint32, raw, rest []byte, err error) {
 	header, n := uint64(0), 1
 	if len(b) > 0 && b[0] < 0x80 {
@@ -299,8 +303,8 @@ func nextColumn(b []byte) (delta uint32, raw, rest []byte, err error) {
 			return 0, nil, nil, damaged("a column's length")
 		}
 		b, length = b[n:], int(v)
-	default:
-		return 0, nil, nil, damaged("an unknown kind of column")
+	default: // wireNull: raw is nil, which no other kind has
+		return delta, nil, b, nil
 	}
 	if length > len(b) {
 		return 0, nil, nil, damaged("a column is cut short")
