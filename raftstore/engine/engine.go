@@ -65,8 +65,9 @@ type Engines struct {
 	Dir   string
 
 	cache *pebble.Cache
-	// full is set while a disk has no room; see Full.
-	full atomic.Bool
+	// full is set while a disk has no room, scarce while it has less than the
+	// reserve; see Full.
+	full, scarce atomic.Bool
 }
 
 // LockedError says that another process has the store open.
@@ -183,8 +184,22 @@ func (e *Engines) listener(logger *slog.Logger) *pebble.EventListener {
 	}
 }
 
-// Full reports whether a disk had no room lately.
-func (e *Engines) Full() bool { return e.full.Load() }
+// Full reports whether a disk has no room, or none beyond its reserve: then
+// the store takes no writes that need more of it.
+func (e *Engines) Full() bool { return e.full.Load() || e.scarce.Load() }
+
+// SetAvailable tells of the room on the disk, for Full.
+func (e *Engines) SetAvailable(availableBytes, reserveBytes int64, logger *slog.Logger) {
+	scarce := availableBytes < reserveBytes
+	if e.scarce.Swap(scarce) == scarce {
+		return
+	}
+	if scarce {
+		logger.Error("the disk is nearly full; writes are refused until there is room", "store", e.Dir, "availableBytes", availableBytes, "reserveBytes", reserveBytes)
+	} else {
+		logger.Info("the disk has room again; writes are taken", "store", e.Dir, "availableBytes", availableBytes)
+	}
+}
 
 // MarkFull notes that a write found no room.
 func (e *Engines) MarkFull() { e.full.Store(true) }
