@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/big"
 	"slices"
 	"strconv"
@@ -142,6 +143,12 @@ func format(v []byte, kind byte) string {
 		f, err := strconv.ParseFloat(s, 64)
 		if err != nil {
 			return s
+		}
+		switch { // as C's printf
+		case math.IsNaN(f):
+			return "nan"
+		case math.IsInf(f, 0):
+			return strings.ToLower(strings.TrimPrefix(strconv.FormatFloat(f, 'f', 3, 64), "+"))
 		}
 		return strconv.FormatFloat(f, 'f', 3, 64)
 	default:
