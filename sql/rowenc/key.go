@@ -174,9 +174,9 @@ func DecodeKey(b []byte, t *types.T, descending bool) (rest []byte, d types.Datu
 			rest, v, err = keys.DecodeBytesAscending(b)
 		}
 		if t.OID == oidBPChar && t.Typmod >= 4 {
-			return rest, types.Text(padded(v, int(t.Typmod)-4)), err
+			return rest, types.String(padded(v, int(t.Typmod)-4)), err
 		}
-		return rest, types.Text(string(v)), err
+		return rest, types.String(string(v)), err
 	}
 	rest, err = SkipKey(b, t, descending)
 	return rest, types.DNull, err
@@ -244,7 +244,7 @@ func SkipKey(b []byte, t *types.T, descending bool) ([]byte, error) {
 
 // intervalOrder returns what PostgreSQL compares intervals by: days of 24
 // hours, with months of 30 days, and what is left.
-func intervalOrder(v types.Interval) (days, micros int64) {
+func intervalOrder(v types.IntervalValue) (days, micros int64) {
 	const day = 24 * 60 * 60 * 1000000
 	days, micros = int64(v.Months)*30+int64(v.Days)+v.Micros/day, v.Micros%day
 	if micros < 0 {

@@ -143,23 +143,23 @@ func decodePayload(b []byte, t *types.T) (types.Datum, error) {
 	case types.ArrayFamily:
 		return decodeArray(b, t)
 	}
-	return types.Text(string(b)), nil
+	return types.String(string(b)), nil
 }
 
-func decodeInterval(b []byte) (types.Interval, error) {
+func decodeInterval(b []byte) (types.IntervalValue, error) {
 	months, n := binary.Varint(b)
 	if n <= 0 {
-		return types.Interval{}, damaged("an interval is cut short")
+		return types.IntervalValue{}, damaged("an interval is cut short")
 	}
 	days, m := binary.Varint(b[n:])
 	if m <= 0 {
-		return types.Interval{}, damaged("an interval is cut short")
+		return types.IntervalValue{}, damaged("an interval is cut short")
 	}
 	micros, k := binary.Varint(b[n+m:])
 	if k <= 0 {
-		return types.Interval{}, damaged("an interval is cut short")
+		return types.IntervalValue{}, damaged("an interval is cut short")
 	}
-	return types.Interval{Months: int32(months), Days: int32(days), Micros: micros}, nil
+	return types.IntervalValue{Months: int32(months), Days: int32(days), Micros: micros}, nil
 }
 
 // appendDecimal writes class, exponent and coefficient (big endian).

@@ -33,14 +33,14 @@ func Int(i int64) Datum { return Datum{I: i} }
 // Float returns a float datum.
 func Float(f float64) Datum { return Datum{I: int64(math.Float64bits(f))} }
 
-// Text returns a datum of a type of the bytes family.
-func Text(s string) Datum { return Datum{S: s} }
+// String returns a datum of a type of the bytes family.
+func String(s string) Datum { return Datum{S: s} }
 
 // Decimal returns a numeric datum; d must not change afterwards.
 func Decimal(d *apd.Decimal) Datum { return Datum{Ref: d} }
 
 // IntervalOf returns an interval datum.
-func IntervalOf(v Interval) Datum { return Datum{Ref: &v} }
+func IntervalOf(v IntervalValue) Datum { return Datum{Ref: &v} }
 
 // ArrayOf returns an array datum; a must not change afterwards.
 func ArrayOf(a *Array) Datum { return Datum{Ref: a} }
@@ -59,7 +59,7 @@ func (d Datum) Float() float64 { return math.Float64frombits(uint64(d.I)) }
 func (d Datum) Decimal() *apd.Decimal { return d.Ref.(*apd.Decimal) }
 
 // Interval returns the value of an interval datum that is not NULL.
-func (d Datum) Interval() Interval { return *d.Ref.(*Interval) }
+func (d Datum) Interval() IntervalValue { return *d.Ref.(*IntervalValue) }
 
 // Array returns the value of an array datum that is not NULL.
 func (d Datum) Array() *Array { return d.Ref.(*Array) }
@@ -67,9 +67,9 @@ func (d Datum) Array() *Array { return d.Ref.(*Array) }
 // Tuple returns the value of a row datum that is not NULL.
 func (d Datum) Tuple() *Tuple { return d.Ref.(*Tuple) }
 
-// Interval is PostgreSQL's interval: the three parts don't convert into each
+// IntervalValue is PostgreSQL's interval: the three parts don't convert into each
 // other except by justify_*.
-type Interval struct {
+type IntervalValue struct {
 	Months int32
 	Days   int32
 	Micros int64

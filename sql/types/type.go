@@ -18,7 +18,7 @@ const (
 	FloatFamily                  // Datum.I holds the bits of a float64; float4 too
 	BytesFamily                  // Datum.S: text, varchar, char(n), name, bytea, uuid (16 bytes), json (its text), jsonb (its text in PostgreSQL's output form)
 	DecimalFamily                // Datum.Ref is an *apd.Decimal, immutable
-	IntervalFamily               // Datum.Ref is an *Interval, immutable
+	IntervalFamily               // Datum.Ref is an *IntervalValue, immutable
 	ArrayFamily                  // Datum.Ref is an *Array, immutable
 	TupleFamily                  // Datum.Ref is a *Tuple, immutable
 	VoidFamily
