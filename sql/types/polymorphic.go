@@ -285,6 +285,9 @@ func addEvaluation(b *Bound, c *candidate) {
 	if o.Window != nil {
 		b.Window = o.Window(args, b.Return)
 	}
+	if b.VariadicArray && o.Args[len(o.Args)-1].OID == AnyOID && o.Bind != nil {
+		b.Eval = spreadArray(o, args, b.Return)
+	}
 	if !collect {
 		return
 	}
@@ -318,6 +321,27 @@ func addEvaluation(b *Bound, c *candidate) {
 			}
 			return rows(ctx, packed)
 		}
+	}
+}
+
+// spreadArray evaluates a function of VARIADIC "any" that was called with
+// VARIADIC array: it is as if the elements had been written one by one. A NULL
+// array makes the value NULL.
+func spreadArray(o *Overload, args []*T, ret *T) EvalFunc {
+	fixed := len(args) - 1
+	return func(ctx *Context, values []Datum) (Datum, error) {
+		if values[fixed].Null {
+			return DNull, nil
+		}
+		array, ok := values[fixed].Ref.(*Array)
+		if !ok {
+			return DNull, mismatch("VARIADIC argument must be an array")
+		}
+		ts := append([]*T{}, args[:fixed]...)
+		for range array.Elems {
+			ts = append(ts, array.Elem)
+		}
+		return o.Bind(ts, ret)(ctx, append(append([]Datum{}, values[:fixed]...), array.Elems...))
 	}
 }
 
