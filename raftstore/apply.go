@@ -38,7 +38,7 @@ func (r *Replica) applySome(entries []*raftpb.Entry) (n int, err error) {
 	var results []finished
 	var special *Command
 	var change *raftpb.ConfChangeV2
-	before := r.applied.lease
+	before, beforeTerm := r.applied.lease, r.applied.term
 	for n < len(entries) && special == nil {
 		e := entries[n]
 		n++
@@ -96,7 +96,8 @@ func (r *Replica) applySome(entries []*raftpb.Entry) (n int, err error) {
 			return 0, err
 		}
 	}
-	if len(results) > 0 {
+	outdated := r.applied.term != beforeTerm || r.applied.lease.Sequence != before.Sequence
+	if len(results) > 0 || outdated {
 		r.mu.Lock()
 		for _, f := range results {
 			if p := r.proposals[f.id]; p != nil {
@@ -104,6 +105,9 @@ func (r *Replica) applySome(entries []*raftpb.Entry) (n int, err error) {
 				close(p.done)
 				delete(r.proposals, f.id)
 			}
+		}
+		if outdated {
+			r.rejectOutdatedLocked()
 		}
 		r.mu.Unlock()
 	}

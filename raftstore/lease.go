@@ -95,7 +95,9 @@ func nextLease(current Lease, asker kvpb.ReplicaDescriptor, now hlc.Timestamp, m
 	switch {
 	case current.Sequence == 0:
 		next.Start, next.Sequence = now, 1
-	case mine && !restarted && current.stateAt(now, 0) != LeaseExpired:
+	case mine && !restarted:
+		// Even where it has run out: nobody else got one meanwhile, or the request
+		// will not apply. So an idle range's reads stay known.
 		next.Start, next.Sequence = current.Start, current.Sequence
 		next.Expiration = next.Expiration.Max(current.Expiration)
 	case mine && restarted:

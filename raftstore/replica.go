@@ -43,6 +43,8 @@ type Replica struct {
 	proposals map[uint64]*Proposal // guarded by mu; by command id
 	leaseFor  *leaseAttempt        // guarded by mu; the request in flight
 	removed   bool                 // guarded by mu
+	// leaderless counts the ticks since a leader was last known.
+	leaderless int // guarded by mu
 	// revoked is the sequence of a lease of ours that we gave away or held in an
 	// earlier life: it must not be used.
 	revoked int64 // guarded by mu
@@ -64,11 +66,29 @@ type view struct {
 type Proposal struct {
 	done chan struct{}
 	err  error // valid once done is closed
+	// term and lease are those that it was proposed under: once an entry of a
+	// later term is applied, or a later lease is in force, it takes effect no
+	// more.
+	term  uint64
+	lease int64
+}
+
+// Decided reports whether Wait would return at once: the command's fate is
+// known.
+func (p *Proposal) Decided() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
 }
 
 // Wait returns when the command was applied here, or is known not to be. It
 // returns nil, *RejectedError (not applied, and never will be), or
-// *kvpb.AmbiguousResultError. When ctx ends first the outcome is ambiguous too.
+// *kvpb.AmbiguousResultError where the replica will not learn it: it was
+// removed, the store stopped, or a snapshot took the place of the log. When ctx
+// ends first the outcome is ambiguous too, and may still be waited for.
 func (p *Proposal) Wait(ctx context.Context) error {
 	if err := waitContext(ctx, p.done); err != nil {
 		return &kvpb.AmbiguousResultError{Cause: "the wait for replication ended: " + err.Error()}
@@ -231,13 +251,14 @@ func (r *Replica) Propose(_ context.Context, c *Command) (*Proposal, error) {
 func (r *Replica) propose(c *Command, change *raftpb.ConfChangeV2) (*Proposal, error) {
 	c.id, c.proposer = r.store.nextID.Add(1), r.replicaID
 	data := c.append(make([]byte, 0, len(c.Batch)+256))
-	p := &Proposal{done: make(chan struct{})}
+	p := &Proposal{done: make(chan struct{}), lease: c.LeaseSequence}
 	r.mu.Lock()
 	if r.removed || r.store.isStopped() {
 		r.mu.Unlock()
 		return nil, &RejectedError{Cause: "the replica is stopped"}
 	}
 	r.proposals[c.id] = p
+	p.term = r.node.BasicStatus().GetTerm()
 	var err error
 	if change != nil {
 		change.Context = data
@@ -377,8 +398,14 @@ func (r *Replica) tick() {
 	if !r.removed {
 		r.node.Tick()
 	}
+	if r.leader != 0 {
+		r.leaderless = 0
+	} else {
+		r.leaderless++
+	}
+	leaderless := r.leaderless
 	ready := r.node.HasReady()
-	leads, bytes, leader := r.leader == r.replicaID, r.log.bytes, r.leader
+	leads, bytes := r.leader == r.replicaID, r.log.bytes
 	r.mu.Unlock()
 	if ready {
 		r.store.sched.enqueue(r)
@@ -386,12 +413,36 @@ func (r *Replica) tick() {
 	if bytes > truncateBytes {
 		r.truncate(leads)
 	}
-	r.followLease(leads, leader)
+	if leaderless > 0 {
+		if leaderless%campaignTicks == 1 {
+			r.campaignForLease()
+		}
+		return
+	}
+	r.followLease(leads)
+}
+
+// campaignTicks is how long a campaign for the lease's sake may take before the
+// next.
+const campaignTicks = 4
+
+// campaignForLease stands for election where nobody leads and the lease is
+// ours: the right range of a split begins like that, and its other replicas may
+// come to be after its first campaign.
+func (r *Replica) campaignForLease() {
+	if l := r.Lease(r.store.Clock.Now()); !l.Mine || l.State != LeaseUsable {
+		return
+	}
+	r.mu.Lock()
+	// An error says that it campaigns or leads already.
+	_ = r.node.Campaign()
+	r.mu.Unlock()
+	r.store.sched.enqueue(r)
 }
 
 // followLease moves the group's leadership to the leaseholder: only a leader
 // can propose, so a leaseholder that doesn't lead can't serve writes.
-func (r *Replica) followLease(leads bool, _ kvpb.ReplicaID) {
+func (r *Replica) followLease(leads bool) {
 	if !leads {
 		return
 	}
@@ -506,7 +557,7 @@ func (r *Replica) driveOnce() bool {
 	}
 	ready := r.node.Ready()
 	if ready.SoftState != nil {
-		r.leaderChangedLocked(kvpb.ReplicaID(ready.SoftState.Lead))
+		r.leader = kvpb.ReplicaID(ready.SoftState.Lead)
 	}
 	var out []*raftpb.Message
 	var toApply *raftpb.Message
@@ -553,13 +604,16 @@ func (r *Replica) driveOnce() bool {
 	return true
 }
 
-// leaderChangedLocked: proposals of a leader that lost its place may or may not
-// make it; nobody here will know.
-func (r *Replica) leaderChangedLocked(leader kvpb.ReplicaID) {
-	was := r.leader
-	r.leader = leader
-	if was == r.replicaID && leader != r.replicaID {
-		r.failProposalsLocked("the range's leader changed")
+// rejectOutdatedLocked ends the proposals that can't take effect any more: what
+// their leader appended is either applied by now or was replaced by a later
+// leader's entries, or it finds another lease in force. They are not ambiguous.
+func (r *Replica) rejectOutdatedLocked() {
+	for id, p := range r.proposals {
+		if p.term < r.applied.term || p.lease < r.applied.lease.Sequence {
+			p.err = &RejectedError{Cause: "the range's leader or leaseholder changed"}
+			close(p.done)
+			delete(r.proposals, id)
+		}
 	}
 }
 

@@ -284,6 +284,7 @@ func (r *Replica) installSnapshot(m *raftpb.Message) error {
 	r.log.confState = confStateOf(d)
 	r.written = index
 	r.publish()
+	r.failProposalsLocked("a snapshot took the place of the replica's log")
 	r.mu.Unlock()
 	hardState := &raftpb.HardState{Term: m.Term, Vote: m.Vote, Commit: m.Commit}
 	if err := writeLog(batch, r.id, m.GetEntries(), hardState, index); err != nil {

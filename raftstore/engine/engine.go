@@ -25,6 +25,7 @@ import (
 	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/cockroachkvs"
 	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -159,6 +160,10 @@ func (e *Engines) stateOptions(o Options) *pebble.Options {
 		Logger:                      pebbleLogger{o.Logger},
 	}
 	p.EventListener = e.listener(o.Logger)
+	// Point reads seek within one key: filters spare them tables without it.
+	for i := range p.Levels {
+		p.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+	}
 	p.EnsureDefaults()
 	return p
 }
