@@ -1,0 +1,255 @@
+package mvcc
+
+import (
+	"bytes"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/cairndb/cairn/kv/keys"
+	"github.com/cairndb/cairn/kv/kvpb"
+	"github.com/cairndb/cairn/raftstore/engine"
+	"github.com/cairndb/cairn/txn/hlc"
+)
+
+// ScanResult is what a scan found.
+type ScanResult struct {
+	Rows []kvpb.KeyValue
+	// Resume is what was not scanned, nil when all was.
+	Resume *kvpb.Span
+	// Bytes is the size of the rows' keys and values.
+	Bytes int64
+}
+
+// arena hands out copies from blocks, so that a scan's rows cost few
+// allocations.
+type arena struct{ block []byte }
+
+const (
+	firstBlock = 512
+	lastBlock  = 64 << 10
+)
+
+func (a *arena) copy(b []byte) []byte {
+	if cap(a.block)-len(a.block) < len(b) {
+		size := min(max(2*cap(a.block), firstBlock), lastBlock)
+		a.block = make([]byte, 0, max(size, len(b)))
+	}
+	start := len(a.block)
+	a.block = append(a.block, b...)
+	return a.block[start:len(a.block):len(a.block)]
+}
+
+// scan is one scan under way.
+type scan struct {
+	r       *Reader
+	o       *ReadOptions
+	span    kvpb.Span
+	reverse bool
+	arena   arena
+	result  ScanResult
+	// conflicts are others' intents; once there is one no more rows are kept.
+	conflicts []kvpb.Lock
+	// lockKey is the key of the next intent, nil when there are no more. It is
+	// the iterator's memory.
+	lockKey []byte
+}
+
+// Scan returns the live pairs of span in ascending order, or descending with
+// reverse. Rows are copies. Where intents of others are in the way it returns
+// *kvpb.LockConflictError with as many of them as it found.
+func (r *Reader) Scan(span kvpb.Span, reverse bool, o *ReadOptions) (ScanResult, error) {
+	if bytes.Compare(span.Key, span.EndKey) >= 0 {
+		return ScanResult{}, nil
+	}
+	if err := r.Open(); err != nil {
+		return ScanResult{}, err
+	}
+	s := scan{r: r, o: o, span: span, reverse: reverse}
+	r.versions.SetBounds(engine.AppendKey(nil, span.Key), engine.AppendKey(nil, span.EndKey))
+	defer r.versions.SetBounds(nil, nil)
+	if r.hasLocks {
+		r.locks.SetBounds(append(keys.AppendLock(nil, span.Key), 0), append(keys.AppendLock(nil, span.EndKey), 0))
+		defer r.locks.SetBounds(nil, nil)
+	}
+	if err := s.run(); err != nil {
+		return ScanResult{}, err
+	}
+	if len(s.conflicts) > 0 {
+		return ScanResult{}, &kvpb.LockConflictError{Locks: s.conflicts}
+	}
+	return s.result, nil
+}
+
+func first(i *pebble.Iterator, reverse bool) bool {
+	if reverse {
+		return i.Last()
+	}
+	return i.First()
+}
+
+func (s *scan) nextLock(valid bool) error {
+	s.lockKey = nil
+	if !valid {
+		return s.r.locks.Error()
+	}
+	key, _, err := engine.DecodeKey(s.r.locks.Key())
+	if err != nil {
+		return err
+	}
+	s.lockKey, err = keys.DecodeLock(key)
+	return err
+}
+
+func (s *scan) run() error {
+	v := s.r.versions
+	valid := first(v, s.reverse)
+	if s.r.hasLocks {
+		if err := s.nextLock(first(s.r.locks, s.reverse)); err != nil {
+			return err
+		}
+	}
+	for valid || s.lockKey != nil {
+		hasVersion, hasLock, err := s.nextKey(valid)
+		if err != nil {
+			return err
+		}
+		if s.full() {
+			return nil
+		}
+		if err := s.row(hasVersion, hasLock); err != nil {
+			return err
+		}
+		if len(s.conflicts) >= maxConflicts {
+			return nil
+		}
+		if hasLock {
+			more := false
+			if s.reverse {
+				more = s.r.locks.Prev()
+			} else {
+				more = s.r.locks.Next()
+			}
+			if err := s.nextLock(more); err != nil {
+				return err
+			}
+		}
+		if hasVersion {
+			valid = s.pass()
+		}
+	}
+	return v.Error()
+}
+
+// nextKey copies the next key to r.key and says what there is of it.
+func (s *scan) nextKey(valid bool) (hasVersion, hasLock bool, err error) {
+	if !valid {
+		s.r.key = append(s.r.key[:0], s.lockKey...)
+		return false, true, nil
+	}
+	key, _, err := engine.DecodeKey(s.r.versions.Key())
+	if err != nil {
+		return false, false, err
+	}
+	order := -1
+	if s.lockKey != nil {
+		if order = bytes.Compare(key, s.lockKey); s.reverse {
+			order = -order
+		}
+	}
+	if order > 0 {
+		s.r.key = append(s.r.key[:0], s.lockKey...)
+		return false, true, nil
+	}
+	s.r.key = append(s.r.key[:0], key...)
+	return true, order == 0, nil
+}
+
+// full reports whether a bound is reached, and then sets Resume so that it
+// begins with the current key.
+func (s *scan) full() bool {
+	o, n := s.o, int64(len(s.result.Rows))
+	if (o.MaxKeys == 0 || n < o.MaxKeys) && (o.TargetBytes == 0 || s.result.Bytes < o.TargetBytes) || len(s.conflicts) > 0 {
+		return false
+	}
+	if s.reverse {
+		s.result.Resume = &kvpb.Span{Key: s.span.Key, EndKey: keys.Next(s.r.key)}
+	} else {
+		s.result.Resume = &kvpb.Span{Key: bytes.Clone(s.r.key), EndKey: s.span.EndKey}
+	}
+	return true
+}
+
+// row evaluates the current key.
+func (s *scan) row(hasVersion, hasLock bool) error {
+	if s.o.Skip != nil && s.o.Skip(s.r.key) {
+		return nil
+	}
+	if hasLock {
+		raw, err := s.r.locks.ValueAndErr()
+		if err != nil {
+			return err
+		}
+		intent := &s.r.intent
+		if err := intent.decode(raw); err != nil {
+			return err
+		}
+		value, own, conflict, err := s.o.sees(intent)
+		switch {
+		case err != nil:
+			return err
+		case own:
+			s.emit(value, intent.Txn.WriteTimestamp)
+			return nil
+		case conflict && s.o.Skip == nil:
+			s.conflicts = append(s.conflicts, intent.lock(s.r.key))
+			return nil
+		case conflict:
+			return nil
+		}
+	}
+	if !hasVersion {
+		return nil
+	}
+	if s.reverse {
+		// The iterator is at the oldest version.
+		top := s.o.Timestamp.Max(s.o.UncertaintyLimit)
+		if s.o.Newest {
+			top = hlc.Timestamp{}
+		}
+		s.r.scratch = engine.AppendVersion(s.r.scratch[:0], s.r.key, top)
+		if !s.r.versions.SeekGE(s.r.scratch) {
+			return s.r.versions.Error()
+		}
+		if !engine.SamePrefix(s.r.versions.Key(), s.r.key) {
+			return nil
+		}
+	}
+	value, at, err := s.r.visible(s.r.key, s.o)
+	if err != nil {
+		return err
+	}
+	s.emit(value, at)
+	return nil
+}
+
+func (s *scan) emit(value []byte, at hlc.Timestamp) {
+	if value == nil || len(s.conflicts) > 0 {
+		return
+	}
+	key := s.arena.copy(s.r.key)
+	s.result.Rows = append(s.result.Rows, kvpb.KeyValue{Key: key, Value: s.arena.copy(value), Timestamp: at})
+	s.result.Bytes += int64(len(key) + len(value))
+}
+
+// pass moves the versions' iterator past the current key.
+func (s *scan) pass() bool {
+	v := s.r.versions
+	if s.reverse {
+		s.r.scratch = engine.AppendKey(s.r.scratch[:0], s.r.key)
+		return v.SeekLT(s.r.scratch)
+	}
+	if !v.Valid() || !engine.SamePrefix(v.Key(), s.r.key) {
+		return v.Valid()
+	}
+	return v.NextPrefix()
+}
