@@ -32,7 +32,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -316,8 +315,6 @@ func (s *Store) Close() {
 		r.failProposals("the node stopped")
 	}
 }
-
-var errStopped = errors.New("raftstore: the store is stopped")
 
 // scheduler hands replicas that have work to a fixed number of workers.
 type scheduler struct {

@@ -12,7 +12,7 @@ import (
 
 // Statistics counts what is in [start, end).
 func Statistics(from engine.Reader, start, end []byte) (kvpb.RangeStatistics, error) {
-	s, _, err := measure(from, start, end, 0)
+	s, _, err := measure(from, start, end, nil, 0)
 	if err != nil {
 		return s, err
 	}
@@ -36,16 +36,16 @@ func CountLocks(from engine.Reader, start, end []byte) (count int64, err error) 
 }
 
 // SplitKey returns a key that has about half of the bytes of [start, end)
-// before it, nil where there is none; left are the statistics of what is
-// before it, without locks.
-func SplitKey(from engine.Reader, start, end []byte, totalBytes int64) (key []byte, left kvpb.RangeStatistics, err error) {
-	left, key, err = measure(from, start, end, max(totalBytes/2, 1))
+// before it and is not before notBefore, nil where there is none; left are the
+// statistics of what is before it, without locks.
+func SplitKey(from engine.Reader, start, end, notBefore []byte, totalBytes int64) (key []byte, left kvpb.RangeStatistics, err error) {
+	left, key, err = measure(from, start, end, notBefore, max(totalBytes/2, 1))
 	return key, left, err
 }
 
-// measure counts versions until a key begins with stopBytes or more before it;
-// 0: to the end.
-func measure(from engine.Reader, start, end []byte, stopBytes int64) (s kvpb.RangeStatistics, stop []byte, err error) {
+// measure counts versions until a key at or after notBefore begins with
+// stopBytes or more before it; 0: to the end.
+func measure(from engine.Reader, start, end, notBefore []byte, stopBytes int64) (s kvpb.RangeStatistics, stop []byte, err error) {
 	iter, err := from.NewIter(&pebble.IterOptions{
 		KeyTypes:   pebble.IterKeyTypePointsOnly,
 		LowerBound: engine.AppendKey(nil, start), UpperBound: engine.AppendKey(nil, end)})
@@ -64,7 +64,7 @@ func measure(from engine.Reader, start, end []byte, stopBytes int64) (s kvpb.Ran
 			return s, nil, err
 		}
 		if last == nil || !bytes.Equal(key, last) {
-			if stopBytes > 0 && s.KeyBytes+s.ValueBytes >= stopBytes && bytes.Compare(key, start) > 0 {
+			if stopBytes > 0 && s.KeyBytes+s.ValueBytes >= stopBytes && bytes.Compare(key, start) > 0 && bytes.Compare(key, notBefore) >= 0 {
 				return s, bytes.Clone(key), nil
 			}
 			last = append(last[:0], key...)

@@ -122,23 +122,24 @@ func (s *Server) adminSplit(ctx context.Context, r *replica, key []byte) error {
 		// The caller finds out which range holds it.
 		return &kvpb.RangeKeyMismatchError{Requested: kvpb.Span{Key: key}, Ranges: []kvpb.RangeInfo{{Descriptor: *d}}}
 	}
-	// What is left of the key is measured before anybody must wait for it; a
-	// little of what is written meanwhile is counted on the wrong side.
-	left, err := mvcc.Statistics(s.Engines.State, d.Start, key)
-	if err != nil {
-		return err
-	}
-	return s.split(ctx, r, key, left)
-}
-
-// split splits the range at key; left are the statistics of what is before it.
-func (s *Server) split(ctx context.Context, r *replica, key []byte, left kvpb.RangeStatistics) error {
 	id, err := s.allocateRangeID(ctx)
 	if err != nil {
 		return err
 	}
+	// What is left of the key is measured before anybody must wait for it; what
+	// is written there meanwhile is counted on the wrong side.
+	left, err := mvcc.Statistics(s.Engines.State, d.Start, key)
+	if err != nil {
+		return err
+	}
+	return s.split(ctx, r, id, key, left)
+}
+
+// split splits the range at key; id is for the right part, left are the
+// statistics of what is before the key.
+func (s *Server) split(ctx context.Context, r *replica, id kvpb.RangeID, key []byte, left kvpb.RangeStatistics) error {
 	everything := []concurrency.Latch{{Span: kvpb.Span{Key: []byte{keys.LocalPrefix}, EndKey: keys.Max}, Write: true}}
-	err = r.commit(ctx, everything, func(batch *pebble.Batch, c *raftstore.Command) error {
+	err := r.commit(ctx, everything, func(batch *pebble.Batch, c *raftstore.Command) error {
 		d := r.raft.Descriptor()
 		if bytes.Equal(key, d.Start) {
 			return nil

@@ -155,17 +155,17 @@ func (s *Server) keepRange(ctx context.Context, r *replica) {
 func (s *Server) splitLarge(ctx context.Context, r *replica) error {
 	for s.tooLarge(r) {
 		d := r.raft.Descriptor()
-		start := d.Start
-		if bytes.Compare(start, keys.SystemMin) < 0 {
-			start = keys.SystemMin
+		id, err := s.allocateRangeID(ctx)
+		if err != nil {
+			return err
 		}
 		stats := r.raft.Statistics()
-		key, left, err := mvcc.SplitKey(s.Engines.State, start, d.End, min(stats.KeyBytes+stats.ValueBytes, 2*s.MaxRangeBytes))
+		key, left, err := mvcc.SplitKey(s.Engines.State, d.Start, d.End, keys.SystemMin, min(stats.KeyBytes+stats.ValueBytes, 2*s.MaxRangeBytes))
 		if err != nil || key == nil {
 			// One key that is larger than a range can't be split.
 			return err
 		}
-		if err := s.split(ctx, r, key, left); err != nil {
+		if err := s.split(ctx, r, id, key, left); err != nil {
 			return err
 		}
 		if err := s.publish(ctx, r); err != nil {

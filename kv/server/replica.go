@@ -66,6 +66,9 @@ func (r *replica) serve(ctx context.Context, ts hlc.Timestamp) (raftstore.LeaseS
 	backoff := leaseBackoff
 	var deadline time.Time
 	for {
+		if r.server.ctx.Err() != nil {
+			return raftstore.LeaseStatus{}, errStopping
+		}
 		now := r.server.Clock.Now()
 		l := r.raft.Lease(now.Max(ts))
 		if l.Mine && l.State == raftstore.LeaseUsable {

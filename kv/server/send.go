@@ -27,8 +27,12 @@ func (s *Server) Send(ctx context.Context, b *kvpb.BatchRequest) (*kvpb.BatchRes
 }
 
 func (s *Server) send(ctx context.Context, b *kvpb.BatchRequest) (*kvpb.BatchResponse, error) {
-	if err := s.ctx.Err(); err != nil {
-		return nil, &kvpb.UnavailableError{Cause: "the node is stopping"}
+	if !s.serving.TryRLock() {
+		return nil, errStopping
+	}
+	defer s.serving.RUnlock()
+	if s.ctx.Err() != nil {
+		return nil, errStopping
 	}
 	r, err := s.find(b)
 	if err != nil {
@@ -41,6 +45,8 @@ func (s *Server) send(ctx context.Context, b *kvpb.BatchRequest) (*kvpb.BatchRes
 	defer x.release()
 	return x.run(ctx)
 }
+
+var errStopping = &kvpb.UnavailableError{Cause: "the node is stopping"}
 
 // requestError is an error of one request of a batch.
 type requestError struct {

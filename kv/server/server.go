@@ -80,6 +80,10 @@ type Server struct {
 	mu       sync.RWMutex
 	replicas map[kvpb.RangeID]*replica // guarded by mu
 
+	// serving is held for reading by each request, for writing once Close waits
+	// for them to end.
+	serving sync.RWMutex
+
 	ctx    context.Context // ends at Close
 	cancel context.CancelFunc
 	work   sync.WaitGroup // all goroutines
@@ -147,9 +151,20 @@ func (s *Server) HandleSnapshot(ctx context.Context, h raftstore.SnapshotHeader,
 // the caller's.
 func (s *Server) Close() {
 	s.cancel()
-	s.store.Close()
+	s.store.Close() // proposals fail
+	for !s.serving.TryLock() {
+		// Whoever waits for a lock goes.
+		for _, raft := range s.store.Replicas() {
+			s.replicaOf(raft).locks.LeaseLost()
+		}
+		time.Sleep(closePause)
+	}
 	s.work.Wait()
 }
+
+// closePause is how long Close waits before it looks again whether requests
+// are still under way.
+const closePause = time.Millisecond
 
 // replicaOf returns the server's part of a replica, and makes it where it is
 // new: then reads that it may have served before, as a part of another range,

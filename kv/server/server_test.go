@@ -30,7 +30,6 @@ type testCluster struct {
 	mu     sync.Mutex
 	random *rand.Rand                 // guarded by mu
 	nodes  map[kvpb.StoreID]*testNode // guarded by mu; those that run
-	hints  map[string]kvpb.StoreID    // guarded by mu; by start of the range
 	cut    map[kvpb.StoreID]bool      // guarded by mu
 	config func(*Config)
 }

@@ -64,14 +64,6 @@ func (c *timestampCache) raise(ts hlc.Timestamp) {
 	c.mu.Unlock()
 }
 
-// reset forgets all reads in favour of a low water.
-func (c *timestampCache) reset(ts hlc.Timestamp) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.lowWater = c.lowWater.Max(ts)
-	c.young, c.old = readGeneration{}, readGeneration{}
-}
-
 // trim drops generations without a read after ts.
 func (c *timestampCache) trim(ts hlc.Timestamp) {
 	c.mu.Lock()
