@@ -1,0 +1,431 @@
+package kv
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"sync"
+
+	"github.com/cairndb/cairn/kv/kvpb"
+)
+
+// maxParallel bounds how many ranges one batch asks at the same time.
+const maxParallel = 16
+
+var errEmptyBatch = &kvpb.Error{Detail: &kvpb.RequestError{Message: "a batch without requests"}, Index: -1}
+
+// Send implements Sender: it divides the batch by ranges and brings each part
+// to its range. A batch that ends a transaction and spans ranges is cut: first
+// everything else, in parallel, then EndTxn. Batches with a bound on keys or
+// bytes visit their ranges one after the other.
+func (r *Router) Send(ctx context.Context, b *kvpb.BatchRequest) (*kvpb.BatchResponse, error) {
+	if len(b.Requests) == 0 {
+		return nil, errEmptyBatch
+	}
+	pauses := r.newBackoff()
+	return r.send(ctx, b, &pauses)
+}
+
+// send is Send, as part of a batch whose pauses are counted together.
+func (r *Router) send(ctx context.Context, b *kvpb.BatchRequest, pauses *backoff) (*kvpb.BatchResponse, error) {
+	for {
+		first, err := r.find(ctx, b.Requests[0].Key)
+		if err == nil {
+			var response *kvpb.BatchResponse
+			if within(b.Requests, &first.descriptor) {
+				response, err = r.sendToRange(ctx, b, first, pauses)
+			} else {
+				response, err = r.sendDivided(ctx, b, pauses)
+			}
+			if err == nil {
+				return response, nil
+			}
+		}
+		if unavailable, ok := err.(*kvpb.UnavailableError); ok { // of find: nothing was sent
+			err = r.pause(ctx, pauses, unavailable)
+			if err == nil {
+				continue
+			}
+		}
+		if !errors.Is(err, errDivideAgain) {
+			return nil, err
+		}
+	}
+}
+
+func within(requests []kvpb.Request, d *kvpb.RangeDescriptor) bool {
+	for i := range requests {
+		q := &requests[i]
+		if !d.ContainsSpan(kvpb.Span{Key: q.Key, EndKey: spanEnd(q)}) {
+			return false
+		}
+	}
+	return true
+}
+
+// spanEnd returns the end of a request that works on a span; nil for one that
+// works on a key.
+func spanEnd(q *kvpb.Request) []byte {
+	switch q.Kind {
+	case kvpb.Scan, kvpb.ReverseScan, kvpb.DeleteRange, kvpb.ResolveIntentRange, kvpb.RefreshRange, kvpb.GarbageCollect, kvpb.AddTable:
+		return q.EndKey
+	default:
+		return nil
+	}
+}
+
+// sendDivided sends a batch that spans ranges.
+func (r *Router) sendDivided(ctx context.Context, b *kvpb.BatchRequest, pauses *backoff) (*kvpb.BatchResponse, error) {
+	// One moment for all ranges.
+	stamped := *b
+	stamped.CanForwardReadTimestamp = false
+	if b.Txn == nil && b.Timestamp.IsEmpty() {
+		stamped.Timestamp = r.config.Clock.Now()
+	}
+	b = &stamped
+	last := len(b.Requests) - 1
+	if b.Requests[last].Kind == kvpb.EndTxn && last > 0 {
+		return r.sendThenEnd(ctx, b, pauses)
+	}
+	if b.MaxKeys > 0 || b.TargetBytes > 0 {
+		return r.sendBounded(ctx, b, pauses)
+	}
+	parts, err := r.divide(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	if len(parts) == 1 {
+		// The ranges have changed between two looks.
+		return nil, errDivideAgain
+	}
+	return r.sendParts(ctx, b, parts)
+}
+
+// sendThenEnd sends the writes of a transaction, then its EndTxn.
+func (r *Router) sendThenEnd(ctx context.Context, b *kvpb.BatchRequest, pauses *backoff) (*kvpb.BatchResponse, error) {
+	last := len(b.Requests) - 1
+	before := *b
+	before.Requests = b.Requests[:last:last]
+	response, err := r.send(ctx, &before, pauses)
+	if err != nil {
+		return nil, err
+	}
+	end := *b
+	end.Requests = b.Requests[last:]
+	if response.Txn != nil {
+		end.Txn = response.Txn
+	}
+	ended, err := r.send(ctx, &end, pauses)
+	if err != nil {
+		if e, ok := errors.AsType[*kvpb.Error](err); ok {
+			moved := *e
+			if moved.Index >= 0 {
+				moved.Index += int32(last)
+			}
+			if moved.Txn == nil {
+				moved.Txn = response.Txn
+			}
+			return nil, &moved
+		}
+		return nil, err
+	}
+	response.Txn = mergeTxn(response.Txn, ended.Txn)
+	response.Now = response.Now.Max(ended.Now)
+	response.Responses = append(response.Responses, ended.Responses...)
+	return response, nil
+}
+
+// sendBounded carries out the requests one by one, each from range to range in
+// its direction, until the bound is reached.
+func (r *Router) sendBounded(ctx context.Context, b *kvpb.BatchRequest, pauses *backoff) (*kvpb.BatchResponse, error) {
+	total := &kvpb.BatchResponse{Timestamp: b.Timestamp, Responses: make([]kvpb.Response, len(b.Requests))}
+	maxKeys, targetBytes := b.MaxKeys, b.TargetBytes
+	txn := b.Txn
+	for i := range b.Requests {
+		q := b.Requests[i]
+		for {
+			exhausted := b.MaxKeys > 0 && maxKeys <= 0 || b.TargetBytes > 0 && targetBytes <= 0
+			if exhausted && bounded(&q) {
+				rest := kvpb.Span{Key: q.Key, EndKey: q.EndKey}
+				total.Responses[i].Resume = &rest
+				break
+			}
+			part, rest, err := r.firstPart(ctx, q)
+			if err != nil {
+				return nil, err
+			}
+			one := *b
+			one.Txn, one.Requests, one.MaxKeys, one.TargetBytes = txn, []kvpb.Request{part}, maxKeys, targetBytes
+			response, err := r.send(ctx, &one, pauses)
+			if err != nil {
+				return nil, indexed(err, i)
+			}
+			txn = mergeTxn(txn, response.Txn)
+			total.Now = total.Now.Max(response.Now)
+			got := &response.Responses[0]
+			maxKeys -= int64(len(got.Rows))
+			if part.Kind == kvpb.DeleteRange || part.Kind == kvpb.ResolveIntentRange {
+				maxKeys -= got.NumKeys - int64(len(got.Rows))
+			}
+			for _, row := range got.Rows {
+				targetBytes -= int64(len(row.Key) + len(row.Value))
+			}
+			appendResponse(&total.Responses[i], got)
+			if got.Resume != nil {
+				total.Responses[i].Resume = joinResume(part.Kind, got.Resume, rest)
+				maxKeys, targetBytes = exhaust(b, maxKeys, targetBytes)
+				break
+			}
+			if rest == nil {
+				break
+			}
+			q.Key, q.EndKey = rest.Key, rest.EndKey
+		}
+	}
+	total.Txn = txn
+	return total, nil
+}
+
+// exhaust marks whichever bound there is as reached: a range stopped early, so
+// that later requests must not run either.
+func exhaust(b *kvpb.BatchRequest, maxKeys, targetBytes int64) (int64, int64) {
+	if b.MaxKeys > 0 {
+		return 0, targetBytes
+	}
+	return maxKeys, 0
+}
+
+func bounded(q *kvpb.Request) bool { return len(spanEnd(q)) > 0 }
+
+// joinResume returns what is left of a scan: the rest of its range, and the
+// ranges behind.
+func joinResume(kind kvpb.Kind, left, behind *kvpb.Span) *kvpb.Span {
+	joined := *left
+	if behind != nil {
+		if kind == kvpb.ReverseScan {
+			joined.Key = behind.Key
+		} else {
+			joined.EndKey = behind.EndKey
+		}
+	}
+	return &joined
+}
+
+// firstPart cuts off what a request does on the first range that it visits.
+func (r *Router) firstPart(ctx context.Context, q kvpb.Request) (part kvpb.Request, rest *kvpb.Span, err error) {
+	end := spanEnd(&q)
+	if len(end) == 0 {
+		return q, nil, nil
+	}
+	if q.Kind != kvpb.ReverseScan {
+		known, err := r.find(ctx, q.Key)
+		if err != nil {
+			return q, nil, err
+		}
+		if bytes.Compare(known.descriptor.End, end) >= 0 {
+			return q, nil, nil
+		}
+		part = q
+		part.EndKey = known.descriptor.End
+		return part, &kvpb.Span{Key: known.descriptor.End, EndKey: end}, nil
+	}
+	// The last range of the span: the one that holds the key before its end.
+	// From the front, since the cache and the directory are ordered by ends.
+	from := q.Key
+	for {
+		known, err := r.find(ctx, from)
+		if err != nil {
+			return q, nil, err
+		}
+		if bytes.Compare(known.descriptor.End, end) >= 0 {
+			if bytes.Compare(known.descriptor.Start, q.Key) <= 0 {
+				return q, nil, nil
+			}
+			part = q
+			part.Key = known.descriptor.Start
+			return part, &kvpb.Span{Key: q.Key, EndKey: part.Key}, nil
+		}
+		from = known.descriptor.End
+	}
+}
+
+// part is what of a batch lies in one range.
+type part struct {
+	known    *cachedRange
+	requests []kvpb.Request
+	indexes  []int // in the divided batch
+}
+
+// divide cuts the batch's requests at the bounds of ranges. Within a part the
+// order of the requests is kept.
+func (r *Router) divide(ctx context.Context, b *kvpb.BatchRequest) ([]*part, error) {
+	var parts []*part
+	byRange := map[kvpb.RangeID]*part{}
+	for i := range b.Requests {
+		q := b.Requests[i]
+		end := spanEnd(&q)
+		for {
+			known, err := r.find(ctx, q.Key)
+			if err != nil {
+				return nil, err
+			}
+			p := byRange[known.descriptor.Range]
+			if p == nil {
+				p = &part{known: known}
+				byRange[known.descriptor.Range] = p
+				parts = append(parts, p)
+			}
+			cut := q
+			over := len(end) == 0 || bytes.Compare(end, known.descriptor.End) <= 0
+			if !over {
+				cut.EndKey = known.descriptor.End
+			}
+			p.requests = append(p.requests, cut)
+			p.indexes = append(p.indexes, i)
+			if over {
+				break
+			}
+			q.Key = known.descriptor.End
+		}
+	}
+	return parts, nil
+}
+
+// sendParts sends the parts in parallel and puts the responses together. It
+// waits for all of them, also after an error: what is under way takes effect.
+func (r *Router) sendParts(ctx context.Context, b *kvpb.BatchRequest, parts []*part) (*kvpb.BatchResponse, error) {
+	responses := make([]*kvpb.BatchResponse, len(parts))
+	failures := make([]error, len(parts))
+	sendOne := func(i int) {
+		p := parts[i]
+		one := *b
+		one.Requests = p.requests
+		pauses := r.newBackoff()
+		responses[i], failures[i] = r.send(ctx, &one, &pauses)
+		if e, ok := errors.AsType[*kvpb.Error](failures[i]); ok && e.Index >= 0 && int(e.Index) < len(p.indexes) {
+			moved := *e
+			moved.Index = int32(p.indexes[e.Index])
+			failures[i] = &moved
+		}
+	}
+	var running sync.WaitGroup
+	slots := make(chan struct{}, maxParallel)
+	for i := 1; i < len(parts); i++ {
+		slots <- struct{}{}
+		running.Go(func() {
+			defer func() { <-slots }()
+			sendOne(i)
+		})
+	}
+	sendOne(0)
+	running.Wait()
+	if err := worst(failures); err != nil {
+		return nil, err
+	}
+	total := &kvpb.BatchResponse{Txn: b.Txn, Timestamp: b.Timestamp, Responses: make([]kvpb.Response, len(b.Requests))}
+	// A descending scan has its rows from the last range first.
+	order := slices.Clone(parts)
+	byPart := map[*part]*kvpb.BatchResponse{}
+	for i, p := range parts {
+		byPart[p] = responses[i]
+		total.Txn = mergeTxn(total.Txn, responses[i].Txn)
+		total.Now = total.Now.Max(responses[i].Now)
+	}
+	slices.SortStableFunc(order, func(a, b *part) int {
+		return bytes.Compare(a.known.descriptor.Start, b.known.descriptor.Start)
+	})
+	for _, p := range order {
+		for i, index := range p.indexes {
+			if b.Requests[index].Kind != kvpb.ReverseScan {
+				appendResponse(&total.Responses[index], &byPart[p].Responses[i])
+			}
+		}
+	}
+	for _, p := range slices.Backward(order) {
+		for i, index := range p.indexes {
+			if b.Requests[index].Kind == kvpb.ReverseScan {
+				appendResponse(&total.Responses[index], &byPart[p].Responses[i])
+			}
+		}
+	}
+	return total, nil
+}
+
+// appendResponse adds what the next range answered to a request.
+func appendResponse(to, next *kvpb.Response) {
+	rows, numKeys, found := to.Rows, to.NumKeys, to.Found
+	*to = *next
+	if len(rows) > 0 {
+		to.Rows = append(rows, next.Rows...)
+	}
+	to.NumKeys += numKeys
+	to.Found = to.Found || found
+}
+
+// worst picks the error that says most about the batch as a whole.
+func worst(failures []error) error {
+	var chosen error
+	rank := func(err error) int {
+		switch {
+		case err == nil:
+			return 0
+		case errors.As(err, new(*kvpb.AmbiguousResultError)):
+			return 5
+		case errors.As(err, new(*kvpb.TransactionAbortedError)):
+			return 4
+		case errors.As(err, new(*kvpb.TransactionRetryError)), errors.As(err, new(*kvpb.UncertaintyError)), errors.As(err, new(*kvpb.WriteTooOldError)):
+			return 2
+		case errors.As(err, new(*kvpb.Error)):
+			return 3
+		default:
+			return 1
+		}
+	}
+	for _, err := range failures {
+		if rank(err) > rank(chosen) {
+			chosen = err
+		}
+	}
+	return chosen
+}
+
+func indexed(err error, i int) error {
+	if e, ok := errors.AsType[*kvpb.Error](err); ok && e.Index >= 0 {
+		moved := *e
+		moved.Index = int32(i)
+		return &moved
+	}
+	return err
+}
+
+// mergeTxn returns the transaction as two ranges left it: the later
+// timestamps, the sum of observations.
+func mergeTxn(a, b *kvpb.Transaction) *kvpb.Transaction {
+	if a == nil || b == nil || a == b {
+		if b != nil {
+			return b
+		}
+		return a
+	}
+	merged := b.Clone()
+	merged.WriteTimestamp = a.WriteTimestamp.Max(b.WriteTimestamp)
+	merged.ReadTimestamp = a.ReadTimestamp.Max(b.ReadTimestamp)
+	merged.Status = max(a.Status, b.Status)
+	for _, o := range a.ObservedTimestamps {
+		observe(merged, o)
+	}
+	return merged
+}
+
+// observe notes a node's clock in a transaction; the earliest reading counts.
+func observe(t *kvpb.Transaction, o kvpb.ObservedTimestamp) {
+	i, found := slices.BinarySearchFunc(t.ObservedTimestamps, o.Node, func(have kvpb.ObservedTimestamp, node kvpb.NodeID) int {
+		return int(have.Node) - int(node)
+	})
+	if !found {
+		t.ObservedTimestamps = slices.Insert(t.ObservedTimestamps, i, o)
+	} else if o.Timestamp.Less(t.ObservedTimestamps[i].Timestamp) {
+		t.ObservedTimestamps[i].Timestamp = o.Timestamp
+	}
+}
