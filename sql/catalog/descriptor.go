@@ -82,6 +82,17 @@ type Header struct {
 	// Dependents are the views (and other relations) whose definitions use
 	// this one.
 	Dependents []ID `json:"dependents,omitempty"`
+	// Fence is the schema change that has the relation for itself, see
+	// Transaction.Lock; nil for none.
+	Fence *Fence `json:"fence,omitempty"`
+}
+
+// Fence keeps transactions away from a relation that a schema change has for
+// itself. It holds as long as the lease of the node that runs the change.
+type Fence struct {
+	Node        int32  `json:"node"`
+	Incarnation string `json:"incarnation"` // of the node's process
+	Transaction uint64 `json:"transaction"` // numbers those of the process
 }
 
 // Head returns h itself: it makes every type that embeds Header a Descriptor.
@@ -307,7 +318,7 @@ type View struct {
 	DependsOn []ID `json:"dependsOn,omitempty"`
 }
 
-// Sequence is a sequence. Its state is the counter at SequenceKey.
+// Sequence is a sequence. Its state is the counter at Key.
 type Sequence struct {
 	Header
 	Schema     ID         `json:"schema"`
@@ -320,6 +331,11 @@ type Sequence struct {
 	Max        int64      `json:"max"`
 	Cache      int64      `json:"cache"`
 	Cycle      bool       `json:"cycle,omitempty"`
+	// The sequence's value is Base plus its counter, which is 0 (not stored)
+	// until the first nextval. A restart moves to a new counter with a new Base,
+	// so that it is undone when its transaction rolls back.
+	Base    int64  `json:"base"`
+	Counter uint32 `json:"counter"`
 	// OwnerTable and OwnerColumn are of OWNED BY; the sequence is dropped with them.
 	OwnerTable  ID       `json:"ownerTable,omitempty"`
 	OwnerColumn ColumnID `json:"ownerColumn,omitempty"`

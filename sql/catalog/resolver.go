@@ -35,8 +35,9 @@ type Resolver interface {
 	CreationSchema(ctx context.Context) (*Schema, error)
 
 	// Relation finds a table, view or sequence by name, along the search path
-	// unless the name has a schema. A schema that doesn't exist is 3F000; a
-	// foreign database is 0A000 "cross-database references are not implemented".
+	// unless the name has a schema. In a schema that doesn't exist it finds
+	// nothing; a foreign database is 0A000 "cross-database references are not
+	// implemented".
 	Relation(ctx context.Context, name Name) (Relation, error)
 	// Index finds an index by name and its table.
 	Index(ctx context.Context, name Name) (*Table, *Index, error)
