@@ -286,10 +286,9 @@ func (l *raftLog) appended(entries []*raftpb.Entry) {
 	for ; len(l.cache)-drop > 1 && (l.cachedBytes > cacheBytes || len(l.cache)-drop > cacheEntries); drop++ {
 		l.cachedBytes -= len(l.cache[drop].Data)
 	}
-	if drop > 0 {
-		// A copy, so that the dropped entries' memory is free; rare enough.
-		l.cache = append(make([]*raftpb.Entry, 0, len(l.cache)-drop+64), l.cache[drop:]...)
-	}
+	// The array's front is freed when append has to move what is left.
+	clear(l.cache[:drop])
+	l.cache = l.cache[drop:]
 }
 
 // truncate drops the entries up to index, in memory; the caller has arranged

@@ -2,6 +2,7 @@ package mvcc
 
 import (
 	"bytes"
+	"errors"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -52,6 +53,9 @@ type scan struct {
 	// lockKey is the key of the next intent, nil when there are no more. It is
 	// the iterator's memory.
 	lockKey []byte
+	// passed: the versions' iterator has left the current key already.
+	passed bool
+	value  []byte // a copy, of a reverse scan's current value
 }
 
 // Scan returns the live pairs of span in ascending order, or descending with
@@ -210,21 +214,14 @@ func (s *scan) row(hasVersion, hasLock bool) error {
 	if !hasVersion {
 		return nil
 	}
+	var value []byte
+	var at hlc.Timestamp
+	var err error
 	if s.reverse {
-		// The iterator is at the oldest version.
-		top := s.o.Timestamp.Max(s.o.UncertaintyLimit)
-		if s.o.Newest {
-			top = hlc.Timestamp{}
-		}
-		s.r.scratch = engine.AppendVersion(s.r.scratch[:0], s.r.key, top)
-		if !s.r.versions.SeekGE(s.r.scratch) {
-			return s.r.versions.Error()
-		}
-		if !engine.SamePrefix(s.r.versions.Key(), s.r.key) {
-			return nil
-		}
+		value, at, err = s.visibleFromOldest()
+	} else {
+		value, at, err = s.r.visible(s.r.key, s.o)
 	}
-	value, at, err := s.r.visible(s.r.key, s.o)
 	if err != nil {
 		return err
 	}
@@ -232,11 +229,57 @@ func (s *scan) row(hasVersion, hasLock bool) error {
 	return nil
 }
 
+// visibleFromOldest is visible for a reverse scan, whose iterator is at the
+// key's oldest version. It walks up while there are few.
+func (s *scan) visibleFromOldest() (value []byte, at hlc.Timestamp, err error) {
+	v, o := s.r.versions, s.o
+	s.value = s.value[:0]
+	for range stepsBeforeSeek {
+		_, ts, err := engine.DecodeKey(v.Key())
+		if err != nil {
+			return nil, at, err
+		}
+		if o.Timestamp.Less(ts) && (o.Newest || ts.LessEq(o.UncertaintyLimit)) {
+			break // what that means is for visible to say
+		}
+		if ts.LessEq(o.Timestamp) {
+			raw, err := v.ValueAndErr()
+			if err != nil {
+				return nil, at, err
+			}
+			s.value, at = append(s.value[:0], raw...), ts
+		}
+		if !v.Prev() || !engine.SamePrefix(v.Key(), s.r.key) {
+			s.passed = true
+			if at.IsEmpty() {
+				return nil, at, v.Error()
+			}
+			value, _, err = decodeValue(s.value)
+			return value, at, errors.Join(err, v.Error())
+		}
+	}
+	top := o.Timestamp.Max(o.UncertaintyLimit)
+	if o.Newest {
+		top = hlc.Timestamp{}
+	}
+	s.r.scratch = engine.AppendVersion(s.r.scratch[:0], s.r.key, top)
+	if !v.SeekGE(s.r.scratch) || !engine.SamePrefix(v.Key(), s.r.key) {
+		return nil, at, v.Error()
+	}
+	return s.r.visible(s.r.key, o)
+}
+
+// firstRows is how many rows there is room for at first.
+const firstRows = 8
+
 func (s *scan) emit(value []byte, at hlc.Timestamp) {
 	if value == nil || len(s.conflicts) > 0 {
 		return
 	}
 	key := s.arena.copy(s.r.key)
+	if s.result.Rows == nil {
+		s.result.Rows = make([]kvpb.KeyValue, 0, firstRows)
+	}
 	s.result.Rows = append(s.result.Rows, kvpb.KeyValue{Key: key, Value: s.arena.copy(value), Timestamp: at})
 	s.result.Bytes += int64(len(key) + len(value))
 }
@@ -244,6 +287,10 @@ func (s *scan) emit(value []byte, at hlc.Timestamp) {
 // pass moves the versions' iterator past the current key.
 func (s *scan) pass() bool {
 	v := s.r.versions
+	if s.passed {
+		s.passed = false
+		return v.Valid()
+	}
 	if s.reverse {
 		s.r.scratch = engine.AppendKey(s.r.scratch[:0], s.r.key)
 		return v.SeekLT(s.r.scratch)

@@ -118,7 +118,7 @@ func (r *replica) redirect(l *raftstore.LeaseStatus, now hlc.Timestamp) error {
 		return &kvpb.NotLeaseholderError{Descriptor: *d, Leaseholder: l.Holder}
 	}
 	leader, leads := r.raft.Leader()
-	if !leads {
+	if !leads && len(d.Replicas) > 1 {
 		return &kvpb.NotLeaseholderError{Descriptor: *d, Leaseholder: leader}
 	}
 	return nil
