@@ -48,8 +48,10 @@ type scan struct {
 	reverse bool
 	arena   arena
 	result  ScanResult
-	// conflicts are others' intents; once there is one no more rows are kept.
+	// conflicts are others' intents; once there is one no more rows are kept,
+	// but the bounds hold for what is looked at.
 	conflicts []kvpb.Lock
+	seen      int64 // rows and conflicts
 	// lockKey is the key of the next intent, nil when there are no more. It is
 	// the iterator's memory.
 	lockKey []byte
@@ -171,8 +173,8 @@ func (s *scan) nextKey(valid bool) (hasVersion, hasLock bool, err error) {
 // full reports whether a bound is reached, and then sets Resume so that it
 // begins with the current key.
 func (s *scan) full() bool {
-	o, n := s.o, int64(len(s.result.Rows))
-	if (o.MaxKeys == 0 || n < o.MaxKeys) && (o.TargetBytes == 0 || s.result.Bytes < o.TargetBytes) || len(s.conflicts) > 0 {
+	o := s.o
+	if (o.MaxKeys == 0 || s.seen < o.MaxKeys) && (o.TargetBytes == 0 || s.result.Bytes < o.TargetBytes) {
 		return false
 	}
 	if s.reverse {
@@ -206,6 +208,7 @@ func (s *scan) row(hasVersion, hasLock bool) error {
 			return nil
 		case conflict && s.o.Skip == nil:
 			s.conflicts = append(s.conflicts, intent.lock(s.r.key))
+			s.seen++
 			return nil
 		case conflict:
 			return nil
@@ -273,7 +276,12 @@ func (s *scan) visibleFromOldest() (value []byte, at hlc.Timestamp, err error) {
 const firstRows = 8
 
 func (s *scan) emit(value []byte, at hlc.Timestamp) {
-	if value == nil || len(s.conflicts) > 0 {
+	if value == nil {
+		return
+	}
+	s.seen++
+	if len(s.conflicts) > 0 {
+		s.result.Bytes += int64(len(s.r.key) + len(value))
 		return
 	}
 	key := s.arena.copy(s.r.key)
