@@ -62,6 +62,15 @@ type Decoder struct {
 	keyUpTo     int
 	fromPrimary bool
 	wantsValue  bool
+
+	// For DecodeTo: seen[i] is row if the current row had column i.
+	seen []uint32
+	row  uint32
+	// Memory of strings and numerics that are yet to be read.
+	piece        []byte
+	pieceSize    int
+	decimals     []apd.Decimal
+	decimalsSize int
 }
 
 // NewDecoder returns a Decoder whose output has wanted[i] at position i. All

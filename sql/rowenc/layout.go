@@ -177,6 +177,13 @@ func (l *Layout) KeyColumns() []catalog.IndexColumn {
 	return columns
 }
 
+// KeyColumn returns the type of the column at a position of KeyColumns, and
+// whether it is descending.
+func (l *Layout) KeyColumn(i int) (*types.T, bool) {
+	c := l.keyColumnAt(i)
+	return c.typ, c.descending
+}
+
 func (l *Layout) keyColumnAt(i int) *keyColumn {
 	if i < len(l.key) {
 		return &l.key[i]

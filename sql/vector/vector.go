@@ -41,27 +41,45 @@ func New(t *types.T) *Vector {
 	return v
 }
 
-// Reset makes the vector one of type t without NULLs. Values are left over.
-func (v *Vector) Reset(t *types.T) {
+// Reset makes the vector one of type t with room for Size values and no NULLs.
+// Values are left over.
+func (v *Vector) Reset(t *types.T) { v.Prepare(t, Size) }
+
+// Prepare makes the vector one of type t with room for at least n values, at
+// most Size, and no NULLs. Values are left over or lost: short batches, as
+// point queries have them, don't pay for Size values.
+func (v *Vector) Prepare(t *types.T, n int) {
 	v.Type = t
 	v.ClearNulls()
 	switch t.Family {
 	case types.BoolFamily, types.IntFamily:
-		if v.Ints == nil {
-			v.Ints = make([]int64, Size)
+		if len(v.Ints) < n {
+			v.Ints = make([]int64, room(n))
 		}
 	case types.FloatFamily:
-		if v.Floats == nil {
-			v.Floats = make([]float64, Size)
+		if len(v.Floats) < n {
+			v.Floats = make([]float64, room(n))
 		}
 	case types.DecimalFamily, types.IntervalFamily, types.ArrayFamily, types.TupleFamily:
-		if v.Refs == nil {
-			v.Refs = make([]any, Size)
+		if len(v.Refs) < n {
+			v.Refs = make([]any, room(n))
 		}
 	default:
-		if v.Strings == nil {
-			v.Strings = make([]string, Size)
+		if len(v.Strings) < n {
+			v.Strings = make([]string, room(n))
 		}
+	}
+}
+
+// room rounds a number of values up to one of few sizes.
+func room(n int) int {
+	switch {
+	case n <= 4:
+		return 4
+	case n <= 64:
+		return 64
+	default:
+		return Size
 	}
 }
 
@@ -93,6 +111,26 @@ func (v *Vector) CopyNulls(from *Vector) {
 	}
 	v.HasNulls = true
 	v.nulls = from.nulls
+}
+
+// UnionNulls makes NULL what is NULL in a or in b.
+func (v *Vector) UnionNulls(a, b *Vector) {
+	v.CopyNulls(a)
+	if !b.HasNulls {
+		return
+	}
+	v.HasNulls = true
+	for i := range v.nulls {
+		v.nulls[i] |= b.nulls[i]
+	}
+}
+
+// SetAllNull makes all values NULL.
+func (v *Vector) SetAllNull() {
+	v.HasNulls = true
+	for i := range v.nulls {
+		v.nulls[i] = math.MaxUint64
+	}
 }
 
 // Datum returns value i.
@@ -182,6 +220,14 @@ func (b *Batch) Row(n int) int {
 		return int(b.Selection[n])
 	}
 	return n
+}
+
+// End returns the position after the batch's last row.
+func (b *Batch) End() int {
+	if b.Selection != nil && b.Length > 0 {
+		return int(b.Selection[b.Length-1]) + 1
+	}
+	return b.Length
 }
 
 // Reset empties the batch.
