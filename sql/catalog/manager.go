@@ -99,6 +99,7 @@ func NewManager(c Config) *Manager {
 	}
 	m.incarnation = hex.EncodeToString(random[:])
 	m.current.Store(&snapshot{})
+	setRowIDNode(c.Node)
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	return m
 }

@@ -491,3 +491,15 @@ func (t *Table) IndexNamed(name string) *Index {
 	}
 	return nil
 }
+
+// NameTaken reports whether a relation or index of a schema has a name, as far
+// as is known: Create and Write make sure.
+func (x *Transaction) NameTaken(schema ID, name string) bool {
+	return x.named(nameKey{schema, relationNames, name}) != 0
+}
+
+// EveryDescriptor returns all descriptors of all databases, in order of their
+// ids.
+func (x *Transaction) EveryDescriptor(ctx context.Context) ([]Descriptor, error) {
+	return list(ctx, x, func(d Descriptor) (Descriptor, bool) { return d, true })
+}
