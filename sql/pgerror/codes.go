@@ -14,6 +14,8 @@ const (
 	NullValueNotAllowed          = "22004"
 	InvalidDatetimeFormat        = "22007"
 	DatetimeFieldOverflow        = "22008"
+	InvalidTimeZoneDisplacement  = "22009"
+	IntervalFieldOverflow        = "22015"
 	SubstringError               = "22011"
 	DivisionByZero               = "22012"
 	InvalidEscapeSequence        = "22025"

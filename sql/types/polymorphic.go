@@ -185,7 +185,7 @@ func bind(c *candidate, args []*T, variadicArray bool) (*Bound, error) {
 	for _, t := range c.args {
 		polymorphic = polymorphic || isPolymorphic(t)
 	}
-	b.Args = make([]*T, len(c.args), len(o.Args)+1)
+	b.Args = make([]*T, len(c.args), max(len(c.args), len(o.Args))+1)
 	if polymorphic {
 		concrete, err := resolvePolymorphic(c.args, args, declaredReturn)
 		if err != nil {

@@ -78,6 +78,15 @@ func registerFacts() {
 }
 
 func init() {
+	defineComparisons()
+	defineIntegers()
+	defineFloats()
+	defineNumeric()
+	defineStrings()
+	defineDatetimes()
+	defineJSON()
+	defineArrays()
+	defineObjects()
 	registerFacts()
 }
 

@@ -114,8 +114,7 @@ type ObjectFunctions interface {
 	// HasPrivilege answers has_*_privilege. False in the second result: no such
 	// object (NULL).
 	HasPrivilege(ctx context.Context, check PrivilegeCheck) (has, exists bool, err error)
-	// RoleName and RoleByName translate roles; a role's membership is asked with
-	// IsMember.
+	// RoleName and RoleByName translate roles; membership is asked with HasPrivilege.
 	RoleName(ctx context.Context, role OID) (string, bool, error)
 	RoleByName(ctx context.Context, name string) (OID, bool, error)
 	// DatabaseName translates a database's OID; DatabaseByName its name.
@@ -150,7 +149,9 @@ type PrivilegeCheck struct {
 	Object  OID
 	// Column is a number of a column, 0 for the whole object, AnyColumn for
 	// has_any_column_privilege.
-	Column int32
+	// ColumnName names it instead; a column that doesn't exist is 42703.
+	Column     int32
+	ColumnName string
 	// Privileges are in upper case ("SELECT"); one of them suffices.
 	// WithGrant[i] asks for the right to grant Privileges[i] too.
 	Privileges []string

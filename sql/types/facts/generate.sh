@@ -19,3 +19,5 @@ dump operators.tsv "select o.oid, oprname, oprleft, oprright, oprresult, case wh
 dump procedures.tsv "select p.oid, proname, case when prolang = 14 then proname else prosrc end, proargtypes, prorettype, provolatile, proisstrict, coalesce(d.description, '')
   from pg_proc p left join pg_description d on d.objoid = p.oid and d.classoid = 'pg_proc'::regclass
   where prokind = 'f' and (p.oid in (select oprcode from pg_operator) or p.oid in (select castfunc from pg_cast)) order by p.oid"
+dump zones.tsv "select abbrev, extract(epoch from utc_offset)::int, is_dst from pg_timezone_abbrevs order by 1"
+dump zonenames.tsv "select name from pg_timezone_names where name not like 'posix%' and name not in ('localtime', 'Factory') order by 1"
