@@ -77,17 +77,17 @@ func spanEnd(q *kvpb.Request) []byte {
 
 // sendDivided sends a batch that spans ranges.
 func (r *Router) sendDivided(ctx context.Context, b *kvpb.BatchRequest, pauses *backoff) (*kvpb.BatchResponse, error) {
-	// One moment for all ranges.
+	last := len(b.Requests) - 1
+	if b.Requests[last].Kind == kvpb.EndTxn && last > 0 {
+		return r.sendThenEnd(ctx, b, pauses)
+	}
+	// One moment for all ranges: none may move the reads by itself.
 	stamped := *b
 	stamped.CanForwardReadTimestamp = false
 	if b.Txn == nil && b.Timestamp.IsEmpty() {
 		stamped.Timestamp = r.config.Clock.Now()
 	}
 	b = &stamped
-	last := len(b.Requests) - 1
-	if b.Requests[last].Kind == kvpb.EndTxn && last > 0 {
-		return r.sendThenEnd(ctx, b, pauses)
-	}
 	if b.MaxKeys > 0 || b.TargetBytes > 0 {
 		return r.sendBounded(ctx, b, pauses)
 	}
@@ -107,6 +107,7 @@ func (r *Router) sendThenEnd(ctx context.Context, b *kvpb.BatchRequest, pauses *
 	last := len(b.Requests) - 1
 	before := *b
 	before.Requests = b.Requests[:last:last]
+	before.CanForwardReadTimestamp = false
 	response, err := r.send(ctx, &before, pauses)
 	if err != nil {
 		return nil, err
@@ -342,6 +343,12 @@ func (r *Router) sendParts(ctx context.Context, b *kvpb.BatchRequest, parts []*p
 			}
 		}
 	}
+	for i := range total.Responses {
+		// Unbounded batches stop early for a request's own bound only.
+		if resume := total.Responses[i].Resume; resume != nil {
+			total.Responses[i].Resume = &kvpb.Span{Key: resume.Key, EndKey: b.Requests[i].EndKey}
+		}
+	}
 	for _, p := range slices.Backward(order) {
 		for i, index := range p.indexes {
 			if b.Requests[index].Kind == kvpb.ReverseScan {
@@ -354,8 +361,12 @@ func (r *Router) sendParts(ctx context.Context, b *kvpb.BatchRequest, parts []*p
 
 // appendResponse adds what the next range answered to a request.
 func appendResponse(to, next *kvpb.Response) {
-	rows, numKeys, found := to.Rows, to.NumKeys, to.Found
+	rows, numKeys, found, resume := to.Rows, to.NumKeys, to.Found, to.Resume
 	*to = *next
+	if resume != nil {
+		// An earlier range stopped early: all that follows is to be visited again.
+		to.Resume = resume
+	}
 	if len(rows) > 0 {
 		to.Rows = append(rows, next.Rows...)
 	}

@@ -1,0 +1,105 @@
+package txn
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/cairndb/cairn/kv/keys"
+	"github.com/cairndb/cairn/kv/kvpb"
+)
+
+// spanSet is keys and spans in the order of their arrival. Over its bound it is
+// condensed: neighbours become one span that covers more than was added, which
+// is safe for its users. Bytes of keys are shared with the caller and must not
+// change.
+type spanSet struct {
+	spans     []kvpb.Span
+	sizeBytes int
+	version   int // counts changes
+}
+
+const (
+	maxSpanSetBytes = 256 << 10
+	spanOverhead    = 48
+)
+
+func spanSize(s *kvpb.Span) int { return len(s.Key) + len(s.EndKey) + spanOverhead }
+
+func (s *spanSet) add(span kvpb.Span) {
+	s.version++
+	s.spans = append(s.spans, span)
+	s.sizeBytes += spanSize(&span)
+	if s.sizeBytes > maxSpanSetBytes {
+		s.condense()
+	}
+}
+
+func (s *spanSet) empty() bool { return len(s.spans) == 0 }
+
+func (s *spanSet) reset() { *s = spanSet{version: s.version + 1} }
+
+// endsWith reports whether key was added last: a cheap way to keep
+// what is locked and then written from being listed twice.
+func (s *spanSet) endsWith(key []byte) bool {
+	n := len(s.spans)
+	return n > 0 && len(s.spans[n-1].EndKey) == 0 && bytes.Equal(s.spans[n-1].Key, key)
+}
+
+// condense merges what overlaps, then neighbours until half the bound is free.
+func (s *spanSet) condense() {
+	s.spans = mergeSpans(s.spans)
+	s.measure()
+	for s.sizeBytes > maxSpanSetBytes/2 && len(s.spans) > 1 {
+		// Pairs of neighbours, so that what lies close together stays so.
+		joined := s.spans[:0]
+		for i := 0; i < len(s.spans); i += 2 {
+			span := s.spans[i]
+			if i+1 < len(s.spans) {
+				span.EndKey = endOf(&s.spans[i+1])
+			}
+			joined = append(joined, span)
+		}
+		s.spans = joined
+		s.measure()
+	}
+}
+
+func (s *spanSet) measure() {
+	s.sizeBytes = 0
+	for i := range s.spans {
+		s.sizeBytes += spanSize(&s.spans[i])
+	}
+}
+
+func endOf(s *kvpb.Span) []byte {
+	if len(s.EndKey) > 0 {
+		return s.EndKey
+	}
+	return keys.Next(s.Key)
+}
+
+// mergeSpans returns the spans sorted, with those merged that overlap.
+func mergeSpans(spans []kvpb.Span) []kvpb.Span {
+	if len(spans) < 2 {
+		return spans
+	}
+	sorted := slices.Clone(spans)
+	slices.SortFunc(sorted, func(a, b kvpb.Span) int { return bytes.Compare(a.Key, b.Key) })
+	merged := sorted[:1]
+	for _, span := range sorted[1:] {
+		last := &merged[len(merged)-1]
+		switch {
+		case bytes.Equal(last.Key, span.Key) && len(span.EndKey) == 0:
+			// The same key again, or the first of a span.
+		case bytes.Equal(last.Key, span.Key) && len(last.EndKey) == 0:
+			last.EndKey = span.EndKey
+		case len(last.EndKey) > 0 && bytes.Compare(span.Key, last.EndKey) < 0:
+			if len(span.EndKey) > 0 && bytes.Compare(last.EndKey, span.EndKey) < 0 {
+				last.EndKey = span.EndKey
+			}
+		default:
+			merged = append(merged, span)
+		}
+	}
+	return merged
+}
