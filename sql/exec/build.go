@@ -38,6 +38,14 @@ func (b *builder) noteOuter(id opt.ColumnID) {
 	}
 }
 
+// allKnown fails if a column is used that nobody yields.
+func (b *builder) allKnown() error {
+	if len(b.frames) > 0 && len(b.frames[0]) > 0 {
+		return internalf("columns %v are not there", b.frames[0])
+	}
+	return nil
+}
+
 // inner runs build and returns the outer columns that what it built uses.
 func (b *builder) inner(build func() error) ([]opt.ColumnID, error) {
 	if len(b.frames) == 0 {

@@ -66,7 +66,8 @@ type runtime struct {
 	outer        []types.Datum
 	outerVersion uint64
 
-	memory    account // what belongs to no operator
+	memory    account  // what belongs to no operator
+	atEnd     []func() // release what outlives Close until the query's end
 	affected  int64
 	keyChecks keyChecks
 }

@@ -50,6 +50,9 @@ func NewEvaluator(ctx context.Context, env *Env, columns []opt.ColumnID, columnT
 	if err != nil {
 		return nil, err
 	}
+	if err := b.allKnown(); err != nil {
+		return nil, err
+	}
 	return &Evaluator{rt: rt, values: values, batch: batch, out: make([]types.Datum, len(values))}, nil
 }
 

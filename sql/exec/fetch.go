@@ -36,7 +36,9 @@ type fetcher struct {
 	batch   txn.Batch
 	page    []kvpb.KeyValue
 	origin  []int32 // of the page's rows
-	account account
+	// borrowed: the page is a response's own slice.
+	borrowed bool
+	account  account
 }
 
 // start makes the fetcher read spans, which it takes over; first is how many
@@ -51,6 +53,9 @@ func (f *fetcher) start(spans []keySpan, origins []int32, first int64) {
 
 // next returns the next page, nil at the end. It is valid until the next call.
 func (f *fetcher) next(ctx context.Context) ([]kvpb.KeyValue, error) {
+	if f.borrowed {
+		f.page, f.borrowed = nil, false
+	}
 	f.page, f.origin = f.page[:0], f.origin[:0]
 	for len(f.spans) > 0 && len(f.page) == 0 {
 		if err := ctx.Err(); err != nil {
@@ -130,7 +135,11 @@ func (f *fetcher) take(responses []kvpb.Response) error {
 			}
 			continue
 		}
-		f.page = append(f.page, r.Rows...)
+		if sent == 1 && len(r.Rows) > maxKeptPage {
+			f.page, f.borrowed = r.Rows, true
+		} else {
+			f.page = append(f.page, r.Rows...)
+		}
 		for range r.Rows {
 			f.origin = append(f.origin, origin)
 		}
@@ -151,7 +160,8 @@ func (f *fetcher) take(responses []kvpb.Response) error {
 func (f *fetcher) close() {
 	f.spans, f.origins = nil, nil
 	// Values are let go, small buffers are kept for the next time.
-	if cap(f.page) > maxKeptPage {
+	if f.borrowed || cap(f.page) > maxKeptPage {
+		f.borrowed = false
 		f.page, f.origin, f.batch.Requests = nil, nil, nil
 	}
 	clear(f.page)

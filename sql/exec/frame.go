@@ -184,8 +184,9 @@ func (f *frame) rangeEdge(p *partition, row int, b *frameBound, first bool) (int
 	if (b.kind == opt.Following) != key.descending {
 		operator = f.plus
 	}
-	limit, err := f.shifted(operator, c.datum(at), b.value)
-	if err != nil {
+	limit, err := operator.Call(f.rt.env.Types, []types.Datum{c.datum(at), b.value})
+	outOfRange := err != nil && (pgerror.Code(err) == pgerror.NumericValueOutOfRange || pgerror.Code(err) == pgerror.DatetimeFieldOverflow)
+	if err != nil && !outOfRange {
 		return 0, err
 	}
 	// Values that are not NULL stand together.
@@ -195,6 +196,13 @@ func (f *frame) rangeEdge(p *partition, row int, b *frameBound, first bool) (int
 	}
 	for high > low && c.null(int(p.rows[high-1])) {
 		high--
+	}
+	if outOfRange {
+		// The limit lies beyond all values of the type.
+		if b.kind == opt.Preceding {
+			return low, nil
+		}
+		return high, nil
 	}
 	convert, err := f.sumConverter(c.t)
 	if err != nil {
@@ -217,12 +225,6 @@ func (f *frame) rangeEdge(p *partition, row int, b *frameBound, first bool) (int
 		return order > 0
 	})
 	return edge, failed
-}
-
-// shifted returns v moved by the offset; out of range it is an error as
-// PostgreSQL's in_range avoids it: the operators' own.
-func (f *frame) shifted(operator *types.Bound, v, offset types.Datum) (types.Datum, error) {
-	return operator.Call(f.rt.env.Types, []types.Datum{v, offset})
 }
 
 // sumConverter makes the order column's values comparable to its sums: a date

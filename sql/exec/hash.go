@@ -270,13 +270,14 @@ func (h *hashTable) match(keys []*vector.Vector, i int, hash uint64, link int32)
 // findOrAdd returns the row whose keys equal those at position i, appending
 // one made of columns if there is none.
 func (h *hashTable) findOrAdd(keys, columns []*vector.Vector, i int, hash uint64) (row int, added bool, err error) {
-	if row := h.first(keys, i, hash); row >= 0 {
-		return int(row), false, nil
+	if found := h.first(keys, i, hash); found >= 0 {
+		return int(found), false, nil
 	}
 	if err := h.insert(hash); err != nil {
 		return 0, false, err
 	}
-	return h.store.length, true, h.store.appendRow(columns, i)
+	row = h.store.length
+	return row, true, h.store.appendRow(columns, i)
 }
 
 // pick returns the vectors at positions, in dst's memory.

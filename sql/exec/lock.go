@@ -93,7 +93,12 @@ func (k *rowLocker) primaryKeyOf(l *rowenc.Layout, key, value []byte) ([]byte, e
 // lockRows locks the base rows of its input's rows.
 type lockRows struct {
 	Operator
-	tables    []lockedTable
+	tables []lockedTable
+	// limit, if there is one right above, says how many rows are wanted: no more
+	// than those are locked at a time.
+	limit     *limit
+	batch     *vector.Batch // what is left of the input's batch, from row at on
+	at        int
 	selection []int32
 	out       vector.Batch
 }
@@ -119,16 +124,29 @@ func (b *builder) lockRows(n *opt.LockRows) (Operator, schema, error) {
 	return l, s, nil
 }
 
+func (l *lockRows) Open(ctx context.Context) error {
+	l.batch = nil
+	return l.Operator.Open(ctx)
+}
+
 func (l *lockRows) Next(ctx context.Context) (*vector.Batch, error) {
 	for {
-		b, err := l.Operator.Next(ctx)
-		if err != nil || b == nil {
-			return nil, err
+		if l.batch == nil || l.at == l.batch.Length {
+			b, err := l.Operator.Next(ctx)
+			if err != nil || b == nil {
+				return nil, err
+			}
+			l.batch, l.at = b, 0
+		}
+		b, end := l.batch, l.batch.Length
+		if l.limit != nil && l.limit.left >= 0 {
+			end = int(min(int64(end), int64(l.at)+max(l.limit.left+l.limit.skip, 1)))
 		}
 		l.selection = l.selection[:0]
-		for n := range b.Length {
-			l.selection = append(l.selection, int32(b.Row(n)))
+		for ; l.at < end; l.at++ {
+			l.selection = append(l.selection, int32(b.Row(l.at)))
 		}
+		var err error
 		for i := range l.tables {
 			if l.selection, err = l.tables[i].lock(ctx, b, l.selection); err != nil {
 				return nil, err

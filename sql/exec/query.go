@@ -31,6 +31,9 @@ func Prepare(p *opt.Plan) (*Prepared, error) {
 		return nil, err
 	}
 	prepared := &Prepared{plan: p, rt: rt, root: root, writes: b.writes, stats: b.stats}
+	if err := b.allKnown(); err != nil {
+		return nil, err
+	}
 	rt.keyChecks.rt = rt
 	for _, c := range p.Columns {
 		i := s.find(c.ID)
@@ -152,8 +155,12 @@ func (q *Query) Close() error {
 		q.buffered.release()
 		q.buffered = nil
 	}
-	q.prepared.rt.keyChecks.reset()
-	q.prepared.rt.memory.release()
+	rt := q.prepared.rt
+	rt.keyChecks.reset()
+	for _, release := range rt.atEnd {
+		release()
+	}
+	rt.memory.release()
 	return err
 }
 

@@ -217,6 +217,9 @@ func (b *builder) limit(n *opt.Limit) (Operator, schema, error) {
 			return nil, nil, err
 		}
 	}
+	if locking := lockingInput(op); locking != nil {
+		locking.limit = l
+	}
 	if n.WithTies {
 		if l.keys, err = sortKeys(n.Keys, s); err != nil {
 			return nil, nil, err
@@ -224,6 +227,23 @@ func (b *builder) limit(n *opt.Limit) (Operator, schema, error) {
 		l.ties = newRowStore(b.rt, s.types())
 	}
 	return l, s, nil
+}
+
+// lockingInput returns the lockRows whose rows a limit counts, nil if there is
+// none.
+func lockingInput(op Operator) *lockRows {
+	for {
+		switch o := op.(type) {
+		case *measured:
+			op = o.op
+		case *project:
+			op = o.Operator
+		case *lockRows:
+			return o
+		default:
+			return nil
+		}
+	}
 }
 
 func (l *limit) Open(ctx context.Context) error {

@@ -49,6 +49,10 @@ func (b *builder) virtualScan(n *opt.VirtualScan) (Operator, schema, error) {
 	}
 	var err error
 	v.filter, err = b.scalars(n.Filter, s)
+	b.rt.atEnd = append(b.rt.atEnd, func() {
+		v.store.release()
+		v.execution = 0
+	})
 	return v, s, err
 }
 
