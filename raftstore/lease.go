@@ -29,7 +29,10 @@ const (
 
 // Lease is the right to serve a range's reads and to evaluate its writes.
 type Lease struct {
-	Holder     kvpb.ReplicaDescriptor
+	Holder kvpb.ReplicaDescriptor
+	// Start is when earlier leases ended: nothing was read, written or decided
+	// at or above it before this one. It may lie well before the lease was
+	// asked for; the first lease's is zero.
 	Start      hlc.Timestamp
 	Expiration hlc.Timestamp // never goes back within a Sequence
 	// Sequence rises when the lease changes hands, and when its holder starts
@@ -94,7 +97,7 @@ func nextLease(current Lease, asker kvpb.ReplicaDescriptor, now hlc.Timestamp, m
 	mine := current.Holder.Replica == asker.Replica && current.Holder.Store == asker.Store
 	switch {
 	case current.Sequence == 0:
-		next.Start, next.Sequence = now, 1
+		next.Sequence = 1
 	case mine && !restarted:
 		// Even where it has run out: nobody else got one meanwhile, or the request
 		// will not apply. So an idle range's reads stay known.
@@ -103,14 +106,14 @@ func nextLease(current Lease, asker kvpb.ReplicaDescriptor, now hlc.Timestamp, m
 	case mine && restarted:
 		next.Start, next.Sequence = now, current.Sequence+1
 		if !alone {
-			next.Start = now.Max(current.Expiration.Min(now.Add(maxOffset)))
+			next.Start = now.Add(maxOffset)
 		}
-		next.Expiration = next.Start.Add(LeaseDuration)
+		next.Start = next.Start.Min(current.Expiration)
+		next.Expiration = now.Max(next.Start).Add(LeaseDuration)
 	case current.stateAt(now, 0) != LeaseExpired:
 		return Lease{}, fmt.Errorf("replica %d holds the lease until %s", current.Holder.Replica, current.Expiration)
 	default:
-		next.Start, next.Sequence = now.Max(current.Expiration), current.Sequence+1
-		next.Expiration = next.Start.Add(LeaseDuration)
+		next.Start, next.Sequence = current.Expiration, current.Sequence+1
 	}
 	return next, nil
 }

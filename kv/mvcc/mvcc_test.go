@@ -85,7 +85,9 @@ func (o operation) value(name string) []byte {
 
 func key(k string) []byte { return []byte("\x04" + k) }
 
-func (o operation) span() kvpb.Span { return kvpb.Span{Key: key(o.args["k"]), EndKey: key(o.args["end"])} }
+func (o operation) span() kvpb.Span {
+	return kvpb.Span{Key: key(o.args["k"]), EndKey: key(o.args["end"])}
+}
 
 func short(ts hlc.Timestamp) string {
 	if ts.Logical != 0 {

@@ -40,7 +40,7 @@ func (w *Writer) resolve(key []byte, intent *Intent, a *kvpb.ResolveArgs) error 
 		if at.LessEq(local) {
 			local = hlc.Timestamp{}
 		}
-		return w.putVersion(key, value, at, local, p)
+		return w.putVersion(key, value, at, local, p, false)
 	case a.Status == kvpb.Committed, a.Status == kvpb.Aborted:
 		// Of an epoch that did not commit, or aborted.
 		return w.removeIntent(key)

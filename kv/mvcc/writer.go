@@ -41,6 +41,9 @@ type Writer struct {
 	Laid [][]byte
 
 	keyBuffer, valueBuffer []byte
+	// again are the keys that got a version in an indexed batch: later
+	// requests of the batch may write them again, at the same timestamp.
+	again map[string]struct{}
 }
 
 // Reset makes w a zero Writer that keeps its buffers.
@@ -87,6 +90,8 @@ func (w *Writer) newest(key []byte) (p previous, value []byte, err error) {
 type current struct {
 	previous
 	own *Intent // of the writing transaction, in this epoch or an older one
+	// here: the newest version was written in this batch.
+	here bool
 	// value is what a condition sees: the transaction's own write or the newest
 	// version. nil: none. It is valid until the next call.
 	value []byte
@@ -120,6 +125,9 @@ func (w *Writer) inspect(key []byte, sequence int32, reading bool) (current, err
 		}
 	}
 	c.value = value
+	if _, c.here = w.again[string(key)]; c.here {
+		return c, nil
+	}
 	switch {
 	case c.own != nil && w.Direct && w.Timestamp.Less(c.own.Txn.WriteTimestamp):
 		return c, &kvpb.WriteTooOldError{Key: bytes.Clone(key), Timestamp: w.Timestamp, Actual: c.own.Txn.WriteTimestamp}
@@ -230,7 +238,7 @@ func (w *Writer) write(key, value []byte, sequence int32, c *current) error {
 				return err
 			}
 		}
-		return w.putVersion(key, value, w.Timestamp, hlc.Timestamp{}, c.previous)
+		return w.putVersion(key, value, w.Timestamp, hlc.Timestamp{}, c.previous, c.here)
 	}
 	next := Intent{Txn: w.Txn.TxnMeta, Value: value, Local: w.Clock}
 	next.Txn.Sequence, next.Txn.WriteTimestamp = sequence, w.Timestamp
@@ -279,8 +287,9 @@ func (w *Writer) removeIntent(key []byte) error {
 // versionOverhead is what a version's timestamp counts for in statistics.
 const versionOverhead = 12
 
-// putVersion writes a committed version above the newest one.
-func (w *Writer) putVersion(key, value []byte, at, local hlc.Timestamp, p previous) error {
+// putVersion writes a committed version above the newest one, or in place of
+// it.
+func (w *Writer) putVersion(key, value []byte, at, local hlc.Timestamp, p previous, replaces bool) error {
 	w.keyBuffer = engine.AppendVersion(w.keyBuffer[:0], key, at)
 	w.valueBuffer = appendValue(w.valueBuffer[:0], value, local)
 	s := &w.Stats
@@ -288,8 +297,18 @@ func (w *Writer) putVersion(key, value []byte, at, local hlc.Timestamp, p previo
 		s.KeyCount++
 		s.KeyBytes += int64(len(key))
 	}
-	s.VersionCount++
-	s.KeyBytes += versionOverhead
+	if replaces {
+		s.ValueBytes -= int64(p.size)
+	} else {
+		s.VersionCount++
+		s.KeyBytes += versionOverhead
+	}
+	if w.Batch.Indexed() {
+		if w.again == nil {
+			w.again = map[string]struct{}{}
+		}
+		w.again[string(key)] = struct{}{}
+	}
 	s.ValueBytes += int64(len(w.valueBuffer))
 	if p.live {
 		s.LiveCount--

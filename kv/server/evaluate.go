@@ -372,6 +372,7 @@ func nonEmpty(b *pebble.Batch) []byte {
 
 func (x *execution) openWriter() error {
 	w := &x.writer
+	w.Reset()
 	state := x.server.Engines.State
 	hasLocks := x.replica.raft.Statistics().LockCount != 0
 	x.hasLocks = hasLocks
@@ -386,8 +387,6 @@ func (x *execution) openWriter() error {
 		return err
 	}
 	w.Reader, w.Txn, w.Timestamp, w.ReadTimestamp, w.Clock = x.reader, x.txn, x.writeAt, x.readAt, x.began
-	w.Stats, w.Laid = kvpb.RangeStatistics{}, w.Laid[:0]
-	w.Direct = false
 	return nil
 }
 
