@@ -120,7 +120,7 @@ func sameTypes(a, b []*T) bool {
 }
 
 // Register makes functions known. It is for init functions only. One with the
-// name and argument types of an earlier one takes its place.
+// name and argument types, or the OID, of an earlier one takes its place.
 func Register(overloads ...Overload) {
 	for i := range overloads {
 		o := overloads[i]
@@ -150,7 +150,7 @@ func RegisterOperator(name string, o Overload) {
 
 func register(byName map[string][]*Overload, all *[]*Overload, o *Overload) {
 	for i, old := range byName[o.Name] {
-		if sameTypes(old.Args, o.Args) && old.Variadic == o.Variadic {
+		if old.OID == o.OID && o.OID != 0 || sameTypes(old.Args, o.Args) && old.Variadic == o.Variadic {
 			byName[o.Name][i] = o
 			for j := range *all {
 				if (*all)[j] == old {
