@@ -30,10 +30,10 @@ type gcState struct {
 // Intervals of cleaning.
 const (
 	gcPause      = time.Minute      // between two turns on one range
-	recordsPause = 20 * time.Second // between two looks at a range's records
+	recordsPause = 10 * time.Second // between two looks at a range's records
 	// recordAge is how long a transaction's record outlives its end, and
 	// markerAge an abort marker its abort: for whoever still asks.
-	recordAge = 30 * time.Second
+	recordAge = 20 * time.Second
 	markerAge = time.Hour
 	// readsAge is how long the timestamp cache of an idle range is kept.
 	readsAge = time.Minute
@@ -135,50 +135,85 @@ func (s *Server) cleanVersions(ctx context.Context, r *replica, now hlc.Timestam
 	}
 }
 
+// cleanBatch is how many records are dealt with in one go.
+const cleanBatch = 1000
+
 // cleanRecords removes records of transactions that ended a while ago, after
 // resolving the intents that they still list, aborts abandoned ones, and
 // removes old abort markers.
 func (s *Server) cleanRecords(ctx context.Context, r *replica, now hlc.Timestamp) error {
 	d := r.raft.Descriptor()
-	low, high := keys.TxnRecordSpan(d.Start, d.End)
-	iter, err := s.Engines.State.NewIter(&pebble.IterOptions{KeyTypes: pebble.IterKeyTypePointsOnly,
-		LowerBound: engine.AppendKey(nil, low), UpperBound: engine.AppendKey(nil, high)})
-	if err != nil {
-		return err
+	from, end := keys.TxnRecordSpan(d.Start, d.End)
+	for {
+		old, next, err := s.oldRecords(from, end, now)
+		if err != nil {
+			return err
+		}
+		if err := s.removeRecords(ctx, r, old.ended); err != nil {
+			return err
+		}
+		if err := s.cleanMarkers(ctx, r, old.markers); err != nil {
+			return err
+		}
+		for _, t := range old.pending {
+			// Where it is abandoned it is aborted. Its intents are found by whom
+			// they are in the way of; the record stays for them until the next turn.
+			args := &kvpb.PushArgs{Pushee: t.TxnMeta, Type: kvpb.PushTouch}
+			if _, err := s.push(ctx, kvpb.PushTxn, args); err != nil && ctx.Err() != nil {
+				return err
+			}
+		}
+		if next == nil {
+			return nil
+		}
+		from = next
 	}
-	var old []*kvpb.Transaction
-	var markers [][]byte
-	const batchSize = 1000
-	for iter.First(); iter.Valid() && len(old)+len(markers) < batchSize; iter.Next() {
+}
+
+// oldEntries are what there is to clean among a range's records.
+type oldEntries struct {
+	ended, pending []*kvpb.Transaction
+	markers        [][]byte
+}
+
+// oldRecords finds records and markers that have had their time, and where to
+// go on looking.
+func (s *Server) oldRecords(from, end []byte, now hlc.Timestamp) (old oldEntries, next []byte, err error) {
+	iter, err := s.Engines.State.NewIter(&pebble.IterOptions{KeyTypes: pebble.IterKeyTypePointsOnly,
+		LowerBound: engine.AppendKey(nil, from), UpperBound: engine.AppendKey(nil, end)})
+	if err != nil {
+		return old, nil, err
+	}
+	defer iter.Close()
+	for iter.First(); iter.Valid(); iter.Next() {
 		key, _, err := engine.DecodeKey(iter.Key())
 		if err != nil {
-			break
+			return old, nil, err
 		}
-		switch kind := localKind(key); kind {
+		if len(old.ended)+len(old.pending)+len(old.markers) >= cleanBatch {
+			return old, bytes.Clone(key), nil
+		}
+		switch localKind(key) {
 		case 't':
 			t := new(kvpb.Transaction)
 			if err := t.Unmarshal(bytes.Clone(iter.Value())); err != nil {
-				s.Logger.Error("a transaction record can't be read", "range", d.Range, "error", err)
+				return old, nil, err
+			}
+			if !t.LastHeartbeat.Max(t.MinTimestamp).Add(recordAge).Less(now) {
 				continue
 			}
-			if t.LastHeartbeat.Max(t.MinTimestamp).Add(recordAge).Less(now) {
-				old = append(old, t)
+			if t.Status == kvpb.Pending {
+				old.pending = append(old.pending, t)
+			} else {
+				old.ended = append(old.ended, t)
 			}
 		case 'a':
 			if value := iter.Value(); len(value) == 8 && int64(binary.BigEndian.Uint64(value))+int64(markerAge) < now.WallTime {
-				markers = append(markers, bytes.Clone(key))
+				old.markers = append(old.markers, bytes.Clone(key))
 			}
 		}
 	}
-	if err := iter.Close(); err != nil {
-		return err
-	}
-	for _, t := range old {
-		if err := s.cleanRecord(ctx, r, t); err != nil {
-			return err
-		}
-	}
-	return s.cleanMarkers(ctx, r, markers)
+	return old, nil, iter.Error()
 }
 
 // localKind returns the kind of a key under a range's keys (see keys): records
@@ -190,27 +225,31 @@ func localKind(key []byte) byte {
 	return 0
 }
 
-// cleanRecord deals with one old record.
-func (s *Server) cleanRecord(ctx context.Context, r *replica, t *kvpb.Transaction) error {
-	if t.Status == kvpb.Pending {
-		args := &kvpb.PushArgs{Pushee: t.TxnMeta, Type: kvpb.PushTouch}
-		pushed, err := s.push(ctx, kvpb.PushTxn, args)
-		if err != nil || pushed == nil || pushed.Status != kvpb.Aborted {
-			return nil // alive
-		}
-		// Its intents are found by whom they are in the way of; the record stays
-		// for them until the next turn.
+// removeRecords resolves what ended transactions' records list, and removes the
+// records.
+func (s *Server) removeRecords(ctx context.Context, r *replica, ended []*kvpb.Transaction) error {
+	if len(ended) == 0 {
 		return nil
 	}
-	if err := s.resolve(ctx, t.LockSpans, t, false); err != nil {
+	var requests []kvpb.Request
+	latches := make([]concurrency.Latch, 0, len(ended))
+	for _, t := range ended {
+		requests = appendResolutions(requests, t.LockSpans, t, false)
+		latches = append(latches, concurrency.Latch{Span: recordSpan(&t.TxnMeta), Write: true})
+	}
+	if err := s.sendResolutions(ctx, requests); err != nil {
 		return err
 	}
-	latches := []concurrency.Latch{{Span: recordSpan(&t.TxnMeta), Write: true}}
 	return r.commit(ctx, latches, func(batch *pebble.Batch, _ *raftstore.Command) error {
-		if !r.raft.Descriptor().Contains(t.Key) {
-			return nil
+		for _, t := range ended {
+			if !r.raft.Descriptor().Contains(t.Key) {
+				continue
+			}
+			if err := batch.Delete(recordKey(&t.TxnMeta), nil); err != nil {
+				return err
+			}
 		}
-		return batch.Delete(recordKey(&t.TxnMeta), nil)
+		return nil
 	})
 }
 

@@ -257,28 +257,41 @@ func (p pusher) Resolve(ctx context.Context, spans []kvpb.Span, txn *kvpb.Transa
 }
 
 func (s *Server) resolve(ctx context.Context, spans []kvpb.Span, txn *kvpb.Transaction, poison bool) error {
+	return s.sendResolutions(ctx, appendResolutions(nil, spans, txn, poison))
+}
+
+// appendResolutions appends requests that resolve a transaction's intents on
+// spans.
+func appendResolutions(requests []kvpb.Request, spans []kvpb.Span, txn *kvpb.Transaction, poison bool) []kvpb.Request {
 	args := &kvpb.ResolveArgs{Txn: txn.TxnMeta, Status: txn.Status, IgnoredSeqNums: txn.IgnoredSeqNums, Poison: poison}
-	for len(spans) > 0 {
-		n := min(len(spans), maxResolveRequests)
-		b := &kvpb.BatchRequest{Header: kvpb.Header{Gateway: s.Node}}
-		for _, span := range spans[:n] {
-			kind := kvpb.ResolveIntent
-			if len(span.EndKey) > 0 {
-				kind = kvpb.ResolveIntentRange
-			}
-			b.Requests = append(b.Requests, kvpb.Request{Kind: kind, Key: span.Key, EndKey: span.EndKey, Resolve: args})
+	for _, span := range spans {
+		kind := kvpb.ResolveIntent
+		if len(span.EndKey) > 0 {
+			kind = kvpb.ResolveIntentRange
 		}
-		response, err := s.Router.Send(ctx, b)
+		requests = append(requests, kvpb.Request{Kind: kind, Key: span.Key, EndKey: span.EndKey, Resolve: args})
+	}
+	return requests
+}
+
+// sendResolutions sends resolutions in batches, and again for what is left of
+// spans with many intents.
+func (s *Server) sendResolutions(ctx context.Context, requests []kvpb.Request) error {
+	for len(requests) > 0 {
+		n := min(len(requests), maxResolveRequests)
+		batch, rest := requests[:n:n], requests[n:]
+		response, err := s.Router.Send(ctx, &kvpb.BatchRequest{Header: kvpb.Header{Gateway: s.Node}, Requests: batch})
 		if err != nil {
 			return err
 		}
-		rest := spans[n:]
 		for i := range response.Responses {
 			if resume := response.Responses[i].Resume; resume != nil {
-				rest = append(rest[:len(rest):len(rest)], *resume)
+				q := batch[i]
+				q.Key, q.EndKey = resume.Key, resume.EndKey
+				rest = append(rest[:len(rest):len(rest)], q)
 			}
 		}
-		spans = rest
+		requests = rest
 	}
 	return nil
 }
