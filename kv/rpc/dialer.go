@@ -88,6 +88,9 @@ func (e *ConnectError) Error() string {
 // Unwrap returns the cause.
 func (e *ConnectError) Unwrap() error { return e.Cause }
 
+// NotSent says that nothing can have arrived: routers may try elsewhere.
+func (e *ConnectError) NotSent() bool { return true }
+
 // to returns a connection of the pool that dials on its first use.
 func (d *Dialer) to(ctx context.Context, address string) drpc.Conn {
 	return d.pool.Get(ctx, address, d.connect)
