@@ -32,10 +32,7 @@ type arrayParser struct {
 }
 
 func parseArray(ctx *Context, t *T, text string) (Datum, error) {
-	p := &arrayParser{ctx: ctx, elem: t.Elem, text: text}
-	if t.Typmod >= 0 {
-		p.elem = t.Elem.WithTypmod(t.Typmod)
-	}
+	p := &arrayParser{ctx: ctx, elem: t.Elem.WithTypmod(-1), text: text}
 	bounds, explicit, err := p.header()
 	if err != nil {
 		return DNull, err
@@ -144,13 +141,21 @@ func (p *arrayParser) braces() error {
 	}
 	p.at++
 	count := int32(0)
+	nested := false // the items are arrays
 	for first := true; ; first = false {
 		p.space()
 		if p.at >= len(p.text) {
 			return malformedArray(p.text, "Unexpected end of input.")
 		}
-		if p.text[p.at] == '}' && first {
+		if p.text[p.at] == '}' && first && p.depth == 1 {
 			break
+		}
+		if inner := p.text[p.at] == '{'; !first && inner && !nested {
+			return malformedArray(p.text, "Unexpected \"{\" character.")
+		} else if !first && !inner && nested {
+			return malformedArray(p.text, "Unexpected array element.")
+		} else {
+			nested = inner
 		}
 		if err := p.item(); err != nil {
 			return err

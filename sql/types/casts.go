@@ -68,14 +68,11 @@ func findPathway(from, to *T, context CastContext) (pathway, castFact) {
 	if from.OID == RecordOID && to.Family == TupleFamily || to.OID == RecordOID && from.Family == TupleFamily {
 		return rowPathway, castFact{}
 	}
-	if isTrueArray(from) && isTrueArray(to) && !isVector(from) && !isVector(to) {
+	if isTrueArray(from) && isTrueArray(to) && !isVector(to) {
 		if path, _ := findPathway(from.Elem, to.Elem, context); path != noPathway {
 			return arrayPathway, castFact{}
 		}
 		return noPathway, castFact{}
-	}
-	if isTrueArray(from) && isTrueArray(to) && from.Elem.OID == to.Elem.OID { // vectors are arrays of their elements
-		return relabelPathway, castFact{}
 	}
 	if context >= AssignmentCast && to.Category == 'S' || context >= ExplicitCast && from.Category == 'S' {
 		return textPathway, castFact{}

@@ -26,7 +26,7 @@ func Compare(t *T, a, b Datum) int {
 	case IntervalFamily:
 		return compareIntervals(*a.Ref.(*IntervalValue), *b.Ref.(*IntervalValue))
 	case ArrayFamily:
-		return compareArrays(a.Array(), b.Array(), isVector(t))
+		return compareArrays(a.Array(), b.Array(), t.OID == OIDVectorOID)
 	case TupleFamily:
 		return compareRows(a.Tuple(), b.Tuple())
 	case VoidFamily:
@@ -65,7 +65,7 @@ func compareNullable(t *T, a, b Datum) int {
 }
 
 // compareArrays compares element by element, then by length, dimensions and
-// bounds. Vectors are compared by length first.
+// bounds. An oidvector is compared by length first.
 func compareArrays(a, b *Array, vector bool) int {
 	if vector && len(a.Elems) != len(b.Elems) {
 		return len(a.Elems) - len(b.Elems)
@@ -295,11 +295,8 @@ func defineComparisons() {
 		defineComparison(pattern, func(_ *Context, a, b Datum) int { return compareRows(a.Tuple(), b.Tuple()) })
 	}
 	for _, c := range comparisons {
-		defineBind("array_"+c.suffix, func(args []*T, _ *T) EvalFunc {
-			vector := isVector(args[0])
-			return func(_ *Context, a []Datum) (Datum, error) {
-				return Bool(c.holds(compareArrays(a[0].Array(), a[1].Array(), vector))), nil
-			}
+		define("array_"+c.suffix, func(_ *Context, a []Datum) (Datum, error) {
+			return Bool(c.holds(compareArrays(a[0].Array(), a[1].Array(), false))), nil
 		})
 	}
 	defineMixedDateComparisons()

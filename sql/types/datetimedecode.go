@@ -58,7 +58,7 @@ func decodeDatetime(ctx *Context, text string, onlyTime bool) (*datetimeDecoder,
 func (d *datetimeDecoder) field(f datetimeField, i int, fields []datetimeField) error {
 	switch f.kind {
 	case dateField:
-		return d.dateField(f.text)
+		return d.dateField(f.text, i == 0 && len(fields) > 1)
 	case timeField:
 		if d.julian {
 			return errBadFormat
@@ -101,7 +101,7 @@ func (d *datetimeDecoder) zoneField(text string) error {
 
 // dateField is a date, or once there is one, a zone's name or a time with zone
 // without colons.
-func (d *datetimeDecoder) dateField(text string) error {
+func (d *datetimeDecoder) dateField(text string, first bool) error {
 	if d.julian { // j2451187-08
 		d.julian = false
 		n := spanOf(text, isDigit)
@@ -110,7 +110,7 @@ func (d *datetimeDecoder) dateField(text string) error {
 		}
 		return d.zoneField(text[n:])
 	}
-	if d.have&haveDate == haveDate || d.timeMark || d.onlyTime && !isDigit(text[0]) {
+	if d.have&haveDate == haveDate || d.timeMark || d.onlyTime && !(first && isDigit(text[0])) {
 		if isDigit(text[0]) || d.timeMark {
 			d.timeMark = false
 			sign := strings.IndexByte(text, '-')
@@ -123,6 +123,9 @@ func (d *datetimeDecoder) dateField(text string) error {
 			return d.zoneField(text[sign:])
 		}
 		return d.zoneName(text)
+	}
+	if d.have&haveTime != 0 {
+		return errBadFormat
 	}
 	return d.date(text)
 }

@@ -39,7 +39,7 @@ var (
 func datetimeError(err error, t *T, text string) error {
 	switch err {
 	case errBadFormat:
-		return pgerror.Newf(pgerror.InvalidDatetimeFormat, "invalid input syntax for type %s: \"%s\"", t.SQLName, text)
+		return pgerror.Newf(pgerror.InvalidDatetimeFormat, "invalid input syntax for type %s: \"%s\"", strings.TrimSuffix(t.SQLName, " without time zone"), text)
 	case errMonthDayOverflow:
 		return pgerror.Newf(pgerror.DatetimeFieldOverflow, "date/time field value out of range: \"%s\"", text).
 			WithHint("Perhaps you need a different \"datestyle\" setting.")

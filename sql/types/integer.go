@@ -36,6 +36,9 @@ func parseInteger(t *T, text string) (Datum, error) {
 // parseOID reads an oid, which may be written as a negative int4 too.
 func parseOID(t *T, text string) (Datum, error) {
 	s := trimSpace(text)
+	if t.OID == XidOID || t.OID == CidOID { // they take what digits there are
+		s = "0" + s[:spanOf(s, isDigit)]
+	}
 	v, err := strconv.ParseInt(s, 10, 64)
 	if err != nil && isOutOfRange(err) || err == nil && (v < math.MinInt32 || v > math.MaxUint32) {
 		return DNull, outOfRange(t, text)

@@ -138,6 +138,9 @@ func parseInterval(ctx *Context, text string, typmod int32) (Datum, error) {
 			v, err = decodeISOInterval(iso)
 		}
 	}
+	if err == errFieldOverflow {
+		err = errIntervalOverflow
+	}
 	if err != nil {
 		return DNull, datetimeError(err, Interval, text)
 	}

@@ -283,13 +283,9 @@ func (p *jsonParser) array() (JSONValue, error) {
 		p.at++
 		return v, nil
 	}
-	for first := true; ; first = false {
+	for {
 		p.space()
-		what := "JSON value"
-		if first {
-			what = `array element or "]"`
-		}
-		item, err := p.value(what)
+		item, err := p.value("JSON value")
 		if err != nil {
 			return v, err
 		}
@@ -417,6 +413,8 @@ func (p *jsonParser) unicodeEscape(i int) (rune, error) {
 
 func (p *jsonParser) appendUnicode(b []byte, r, high rune, end int) ([]byte, rune, error) {
 	switch {
+	case !p.build: // json keeps escapes as they are
+		return b, 0, nil
 	case r >= 0xd800 && r < 0xdc00:
 		if high != 0 {
 			return b, 0, p.failure(end, "Unicode high surrogate must not follow a high surrogate.")
@@ -429,7 +427,7 @@ func (p *jsonParser) appendUnicode(b []byte, r, high rune, end int) ([]byte, run
 		r = utf16.DecodeRune(high, r)
 	case high != 0:
 		return b, 0, p.failure(end, "Unicode low surrogate must follow a high surrogate.")
-	case r == 0 && p.build:
+	case r == 0:
 		e := pgerror.New(pgerror.UntranslatableCharacter, "unsupported Unicode escape sequence")
 		e.Detail, e.Where = `\u0000 cannot be converted to text.`, p.context(end)
 		return b, 0, e

@@ -237,11 +237,7 @@ func PowerNumeric(a, b *apd.Decimal) (*apd.Decimal, error) {
 		return apd.New(int64(f), 0), nil
 	}
 	if isIntegral(b) {
-		if n := RoundNumeric(b, 0); n.Coeff.IsInt64() && n.Coeff.Int64() <= math.MaxInt32 {
-			exponent := n.Coeff.Int64()
-			if n.Negative {
-				exponent = -exponent
-			}
+		if exponent, err := NumericToInt(Int4, b); err == nil {
 			return powerOfInteger(a, exponent, min(max(numericMinSignificant, scaleOf(a)), numericMaxDisplayScale))
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/cockroachdb/apd/v3"
+
 	"github.com/cairndb/cairn/sql/pgerror"
 )
 
@@ -245,8 +247,39 @@ func appendLSN(b []byte, v int64) []byte {
 	return fmt.Appendf(b, "%X/%X", uint64(v)>>32, uint64(v)&math.MaxUint32)
 }
 
+// addToLSN moves a WAL position by bytes.
+func addToLSN(lsn int64, by *apd.Decimal, sign int) (Datum, error) {
+	if isNaN(by) {
+		what := "add NaN to"
+		if sign < 0 {
+			what = "subtract NaN from"
+		}
+		return DNull, pgerror.New(pgerror.InvalidParameterValue, "cannot "+what+" pg_lsn")
+	}
+	position := new(apd.Decimal)
+	position.Coeff.SetUint64(uint64(lsn))
+	sum, err := addSigned(position, by, sign < 0)
+	if err != nil {
+		return DNull, err
+	}
+	if sum.Form == apd.Finite {
+		if sum = RoundNumeric(sum, 0); sum.Coeff.IsUint64() && !sum.Negative {
+			return Int(int64(sum.Coeff.Uint64())), nil
+		}
+	}
+	return DNull, pgerror.New(pgerror.InvalidParameterValue, "pg_lsn out of range")
+}
+
 func defineObjects() {
 	define("text_regclass", func(ctx *Context, a []Datum) (Datum, error) { return parseReg(ctx, Regclass, a[0].S) })
+	for name, sign := range map[string]int{"pg_lsn_pli": 1, "numeric_pl_pg_lsn": 1, "pg_lsn_mii": -1} {
+		define(name, func(_ *Context, a []Datum) (Datum, error) {
+			if name == "numeric_pl_pg_lsn" {
+				a = []Datum{a[1], a[0]}
+			}
+			return addToLSN(a[0].I, a[1].Decimal(), sign)
+		})
+	}
 	define("pg_lsn_mi", func(_ *Context, a []Datum) (Datum, error) {
 		high, low := NumericFromInt(0), NumericFromInt(0)
 		high.Coeff.SetUint64(uint64(a[0].I))

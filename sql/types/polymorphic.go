@@ -19,6 +19,7 @@ func mismatch(format string, args ...any) *pgerror.Error {
 // polymorphism is what the polymorphic types of a signature stand for in a call.
 type polymorphism struct {
 	element, compatible *T
+	array               *T // what anyarray is, if an argument tells
 }
 
 // resolve returns what a declared type is in the call; nil: it can't be told.
@@ -32,6 +33,9 @@ func (p polymorphism) resolve(declared *T) *T {
 	case AnyCompatibleArrayOID:
 		element = p.compatible
 	case AnyArrayOID:
+		if p.array != nil {
+			return p.array
+		}
 	default:
 		return declared
 	}
@@ -63,21 +67,16 @@ func resolvePolymorphic(declared, actual []*T, ret *T) (concrete []*T, err error
 	for i, d := range declared {
 		concrete[i] = p.resolve(d)
 		if concrete[i] == nil {
-			return nil, mismatch("could not find array type for data type %s", p.element.SQLName)
+			return nil, mismatch("could not determine polymorphic type because input has type unknown")
 		}
 		if isPolymorphic(d) && concrete[i].OID == actual[i].OID {
-			concrete[i] = actual[i]
-		} else if d.OID == AnyArrayOID && isVector(actual[i]) {
 			concrete[i] = actual[i]
 		}
 	}
 	if ret != nil {
 		r := p.resolve(ret)
 		if r == nil {
-			if p.element == nil && p.compatible == nil {
-				return nil, mismatch("could not determine polymorphic type because input has type unknown")
-			}
-			return nil, pgerror.Newf(pgerror.UndefinedObject, "could not find array type for data type %s", p.element.SQLName)
+			return nil, mismatch("could not determine polymorphic type because input has type unknown")
 		}
 		concrete = append(concrete, r)
 	}
@@ -142,7 +141,7 @@ func inferPolymorphism(declared, actual []*T) (polymorphism, error) {
 			if p.element != nil && p.element.OID != array.Elem.OID {
 				return p, mismatch("argument declared %s is not consistent with argument declared %s", "anyarray", "anyelement").WithDetail("%s versus %s", array.SQLName, p.element.SQLName)
 			}
-			p.element = array.Elem.WithTypmod(-1)
+			p.element, p.array = array.Elem.WithTypmod(-1), array.WithTypmod(-1)
 		}
 		if p.element == nil {
 			return p, mismatch("could not determine polymorphic type because input has type unknown")

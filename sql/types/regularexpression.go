@@ -100,7 +100,7 @@ func compileExpression(pattern string, options RegularExpressionOptions) (*regex
 
 // reasonOf gives Go's complaint in PostgreSQL's words.
 func reasonOf(message string) string {
-	for _, r := range [][2]string{{"missing closing ]", "brackets [] not balanced"}, {"parenthes", "parentheses () not balanced"}, {"missing closing )", "parentheses () not balanced"}, {"unexpected )", "parentheses () not balanced"}, {"missing argument", "quantifier operand invalid"}, {"invalid nested repetition", "quantifier operand invalid"}, {"invalid repeat count", "invalid repetition count(s)"}, {"invalid character class range", "invalid character range"}, {"invalid character class", "invalid character class"}, {"invalid UTF-8", "invalid multibyte character"}, {"expression too large", "regular expression is too complex"}, {"nests too deeply", "regular expression is too complex"}} {
+	for _, r := range [][2]string{{"missing closing ]", "brackets [] not balanced"}, {"parenthes", "parentheses () not balanced"}, {"missing closing )", "parentheses () not balanced"}, {"unexpected )", "parentheses () not balanced"}, {"missing argument", "quantifier operand invalid"}, {"invalid nested repetition", "quantifier operand invalid"}, {"invalid repeat count", "invalid repetition count(s)"}, {"class range: `[:", "invalid character class"}, {"invalid character class range", "invalid character range"}, {"invalid UTF-8", "invalid multibyte character"}, {"expression too large", "regular expression is too complex"}, {"nests too deeply", "regular expression is too complex"}} {
 		if strings.Contains(message, r[0]) {
 			return r[1]
 		}

@@ -16,17 +16,13 @@ func parseFor(ctx *Context, t *T, text string, explicit bool) (Datum, error) {
 	if err != nil || t.Typmod < 0 || d.Null {
 		return d, err
 	}
-	if t.Family == ArrayFamily { // its elements have been coerced
-		return d, nil
-	}
 	if coerce := typmodCoercion(t, explicit); coerce != nil {
 		return coerce(ctx, d)
 	}
 	return d, nil
 }
 
-// parseBase reads a value without coercing it to the modifiers, except those of
-// elements and fields.
+// parseBase reads a value without coercing it to the modifiers.
 func parseBase(ctx *Context, t *T, text string) (Datum, error) {
 	switch t.OID {
 	case TextOID, VarcharOID, BPCharOID, UnknownOID, CstringOID, RefcursorOID, PgNodeTreeOID, ACLItemOID:

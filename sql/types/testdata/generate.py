@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+"""Asks PostgreSQL 15 (PGHOST, PGUSER; psql on the path) what expressions yield and
+writes expected.tsv: kind, its arguments, result type, result or SQLSTATE and message.
+The clock's settings are PostgreSQL's defaults with TimeZone America/New_York."""
+import itertools, os, subprocess, sys
+
+here = os.path.dirname(os.path.abspath(__file__))
+cases = []
+
+def inputs(t, *texts):
+    for x in texts:
+        cases.append(("in", t, x, "", ""))
+
+def cast(source, text, target):
+    cases.append(("cast", source, text, target, ""))
+
+def op(name, lt, l, rt, r):
+    cases.append(("op", name + " " + lt + " " + rt, l, r, ""))
+
+with open(os.path.join(here, "inputs.txt")) as f:
+    for line in f:
+        line = line.rstrip("\n")
+        if not line or line.startswith("#"):
+            continue
+        parts = line.split("¦")
+        if parts[0] == "in":
+            for x in parts[2:]:
+                inputs(parts[1], x)
+        elif parts[0] == "cast":
+            for target in parts[3].split(";"):
+                cast(parts[1], parts[2], target)
+        elif parts[0] == "op":
+            for name in parts[1].split(" "):
+                op(name, parts[2], parts[3], parts[4], parts[5])
+
+numbers = {
+    "int2": ["0", "1", "-7", "32767", "-32768"],
+    "int4": ["0", "-1", "13", "2147483647", "-2147483648"],
+    "int8": ["0", "-1", "7", "9223372036854775807", "-9223372036854775808"],
+    "numeric": ["0", "1.50", "-7.125", "1000000000000000000000.1", "NaN", "Infinity"],
+    "float4": ["0", "1.5", "-3.3", "3e38", "NaN"],
+    "float8": ["0", "1.1", "-7e10", "1e308", "Infinity"],
+    "unknown": ["2", "x"],
+}
+for lt, rt in itertools.product(numbers, numbers):
+    if lt == rt == "unknown":
+        continue
+    for name in ["+", "-", "*", "/", "%", "=", "<", "^"]:
+        for l, r in itertools.product(numbers[lt], numbers[rt]):
+            if (len(l) * 7 + len(r) * 3 + len(lt) + len(rt)) % 3 and (lt != rt or name in "=<%^"):
+                continue # a third of them will do
+            if name == "^" and "float" in lt + rt + ("float" if "unknown" in lt + rt else ""):
+                continue # the last digit of pow differs between libraries
+            op(name, lt, l, rt, r)
+for lt in numbers:
+    for rt in numbers:
+        if rt == "unknown" or lt == "unknown":
+            continue
+        for l in numbers[lt]:
+            cast(lt, l, rt)
+samples = {
+    "bool": "t", "int2": "1", "int4": "2", "int8": "3", "float4": "1.5", "float8": "2.5", "numeric": "3.50", "text": "1",
+    "varchar": "1", "bpchar": "1", "name": "nm", "\"char\"": "c", "bytea": "\\x31", "date": "2021-03-14", "time": "04:05:06.7",
+    "timetz": "04:05:06-08", "timestamp": "2021-03-14 02:30:00", "timestamptz": "2021-03-14 12:00:00+00", "interval": "1 day 02:03:04",
+    "uuid": "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "json": "[1]", "jsonb": "[1]", "oid": "26", "regtype": "int4", "int4[]": "{1,2}",
+    "int8[]": "{1,2}", "text[]": "{1,2}", "varchar[]": "{a}", "int2vector": "1 2", "oidvector": "1 2", "unknown": "1", "xid": "5",
+    "pg_lsn": "0/1", "tid": "(1,2)", "numeric[]": "{1.50}", "date[]": "{2021-03-14}",
+}
+for l, r in itertools.product(samples, samples):
+    if l != "unknown":
+        if r != "unknown":
+            cast(l, samples[l], r)
+    for name in ["=", "<", "||", "+", "-", "~~", "~", "@>", "*"]:
+        if l == "unknown" and name == "@>":
+            continue # ambiguous in PostgreSQL, which has ranges
+        if not (l == r == "unknown"):
+            op(name, l, samples[l], r, samples[r])
+
+def quote(s):
+    return "'" + s.replace("'", "''") + "'"
+
+def literal(t, s):
+    return quote(s) if t == "unknown" else "%s::%s" % (quote(s), t)
+
+statements = ["""set timezone = 'America/New_York'; set client_min_messages = error;
+create or replace function pg_temp.ask(expr text, out t text, out r text) language plpgsql as $$
+declare h text; d text;
+begin
+  execute 'select coalesce((x)::text, ''<NULL>''), format_type(pg_typeof(x), null) from (select ' || expr || ' as x) s' into r, t;
+exception when others then
+  get stacked diagnostics h = pg_exception_hint, d = pg_exception_detail;
+  t := sqlstate; r := sqlerrm || case when d <> '' then ' /D/ ' || d else '' end || case when h <> '' then ' /H/ ' || h else '' end;
+end $$;
+create temp table asked (n int, expr text);
+copy asked from stdin;"""]
+def copyText(s):
+    return s.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+rows = []
+for n, (kind, a, b, c, d) in enumerate(cases):
+    if kind == "in":
+        e = literal(a, b)
+    elif kind == "cast":
+        e = "(%s)::%s" % (literal(a, b), c)
+    else:
+        name, lt, rt = a.split(" ")
+        e = "(%s) %s (%s)" % (literal(lt, b), name, literal(rt, c)) if lt != "none" else "%s (%s)" % (name, literal(rt, c))
+    rows.append("%d\t%s" % (n, copyText(e)))
+statements.append("\n".join(rows) + "\n\\.\n")
+statements.append("copy (select n, (pg_temp.ask(expr)).* from asked order by n) to stdout;")
+out = subprocess.run(["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", "template1"], input="\n".join(statements), capture_output=True, text=True)
+if out.returncode:
+    sys.exit(out.stderr)
+with open(os.path.join(here, "expected.tsv"), "w") as f:
+    for line, (kind, a, b, c, d) in zip(out.stdout.rstrip("\n").split("\n"), cases):
+        n, t, r = line.split("\t")
+        r = r.replace(" /H/ No operator matches the given name and argument types. You might need to add explicit type casts.", " /H/ no match")
+        r = r.replace("operator does not exist: ", "no: ")
+        f.write("\t".join([kind, copyText(a), copyText(b), copyText(c), t, r]) + "\n")
+print(len(cases), "cases")
