@@ -205,8 +205,7 @@ func (r *Replica) finishSpecial(c *Command, change *raftpb.ConfChangeV2) error {
 	switch {
 	case change != nil:
 		if c.change == nil && len(change.GetContext()) > 0 {
-			// Rejected: raft must be told of it all the same.
-			change = &raftpb.ConfChangeV2{}
+			return nil // rejected: raft must not be told
 		}
 		r.mu.Lock()
 		r.log.confState = r.node.ApplyConfChange(change)

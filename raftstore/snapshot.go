@@ -152,6 +152,9 @@ func (s *Store) HandleSnapshot(ctx context.Context, header SnapshotHeader, conte
 		return err
 	}
 	received := &receivedSnapshot{header: header, batch: batch}
+	if err := s.discardOrphans(&header); err != nil {
+		return err
+	}
 	if r, ok := s.Replica(header.Descriptor.Range); ok {
 		if header.Message == nil || r.replicaID != header.To.Replica {
 			return fmt.Errorf("store %d already has replica %d of range %d", s.Config.Store, r.replicaID, r.id)
@@ -163,6 +166,62 @@ func (s *Store) HandleSnapshot(ctx context.Context, header SnapshotHeader, conte
 		return nil
 	}
 	return s.createFromSnapshot(received)
+}
+
+// discardOrphans removes replicas that are in a snapshot's way because they were
+// sent here and then not made members of their range: a split or another
+// change came between. The snapshot is of a later state.
+func (s *Store) discardOrphans(h *SnapshotHeader) error {
+	if h.Message != nil {
+		return nil
+	}
+	for _, r := range s.Replicas() {
+		d := r.Descriptor()
+		if bytes.Compare(d.Start, h.Descriptor.End) >= 0 || bytes.Compare(h.Descriptor.Start, d.End) >= 0 {
+			continue
+		}
+		if d.Generation <= h.Descriptor.Generation && !r.isMember() {
+			if err := r.discard(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// isMember reports whether the replica's own state has it among the range's
+// replicas.
+func (r *Replica) isMember() bool {
+	_, ok := replicaByID(r.Descriptor(), r.replicaID)
+	return ok
+}
+
+// discard removes a replica that is not, or no longer, one of its range's.
+func (r *Replica) discard() error {
+	r.driving.Lock()
+	defer r.driving.Unlock()
+	r.mu.Lock()
+	removed := r.removed
+	r.mu.Unlock()
+	if removed {
+		return nil
+	}
+	r.store.Logger.Info("discarding a replica that is not of its range", "range", r.id, "replica", r.replicaID)
+	return r.remove()
+}
+
+// Outdated tells the store what the range's descriptor is, as its leaseholder
+// has it: where the replica here is not in it, it is removed. A replica that
+// was taken away while it could not be reached learns of it in no other way.
+func (r *Replica) Outdated(now *kvpb.RangeDescriptor) error {
+	d := r.Descriptor()
+	if now.Range != r.id || now.Generation < d.Generation || now.Generation == d.Generation && r.isMember() {
+		return nil
+	}
+	if _, still := replicaByID(now, r.replicaID); still {
+		return nil
+	}
+	return r.discard()
 }
 
 func (s *Store) readSnapshot(header *SnapshotHeader, in *bufio.Reader) (*pebble.Batch, error) {

@@ -30,6 +30,7 @@ const reservedBytes = 128 << 20
 type queues struct {
 	shape  chan struct{} // splits, replicas, leases, the directory; at most one token
 	pacing atomic.Int64  // wall time of the last lease given away
+	asked  atomic.Int64  // wall time of the last question about a membership
 }
 
 func (q *queues) init() { q.shape = make(chan struct{}, 1) }
@@ -111,10 +112,12 @@ func (s *Server) checkDisk() {
 // keepRange does for one range what its leaseholder must. Idle ranges have no
 // lease: their leader gets one when there is something to do.
 func (s *Server) keepRange(ctx context.Context, r *replica) {
-	if _, leads := r.raft.Leader(); !leads {
+	now := s.Clock.Now()
+	leader, leads := r.raft.Leader()
+	if !leads {
+		s.checkMembership(ctx, r, leader.Store != 0, now.WallTime)
 		return
 	}
-	now := s.Clock.Now()
 	l := r.raft.Lease(now)
 	if l.State != raftstore.LeaseExpired && !l.Mine {
 		return
@@ -148,6 +151,42 @@ func (s *Server) keepRange(ctx context.Context, r *replica) {
 	}
 	if !change.none() {
 		work("replicate", s.carryOut(ctx, r, change))
+	}
+}
+
+// orphanAge is how long a replica knows no leader before it asks whether it is
+// still one of its range's.
+const orphanAge = 20 * time.Second
+
+// orphanPause is between two such questions, and bounds one.
+const orphanPause = 2 * time.Second
+
+// checkMembership removes a replica that its range has put out unheard.
+func (s *Server) checkMembership(ctx context.Context, r *replica, led bool, now int64) {
+	switch {
+	case led:
+		r.leaderless = 0
+		return
+	case r.leaderless == 0:
+		r.leaderless = now
+		return
+	case now-r.leaderless < int64(orphanAge):
+		return
+	}
+	if now-s.queues.asked.Load() < int64(orphanPause) {
+		return // one at a time: in an outage all ranges have no leader
+	}
+	s.queues.asked.Store(now)
+	r.leaderless = now // ask again after as long
+	ctx, cancel := context.WithTimeout(ctx, orphanPause)
+	defer cancel()
+	response, err := s.Router.Send(ctx, &kvpb.BatchRequest{Header: kvpb.Header{Gateway: s.Node},
+		Requests: []kvpb.Request{{Kind: kvpb.LeaseInfo, Key: r.raft.Descriptor().Start}}})
+	if err != nil || len(response.Ranges) == 0 {
+		return
+	}
+	if err := r.raft.Outdated(&response.Ranges[0].Descriptor); err != nil {
+		s.Logger.Error("a replica can't be removed", "range", r.raft.Range(), "error", err)
 	}
 }
 

@@ -40,6 +40,9 @@ type replica struct {
 	published atomic.Int64 // generation of the descriptor that is in the directory
 	noticed   atomic.Bool  // the queue was woken because the range is too large
 	gc        gcState
+	// leaderless is since when no leader is known, by the clock's wall time; 0:
+	// there is one.
+	leaderless int64
 }
 
 func newReplica(s *Server, raft *raftstore.Replica) *replica {

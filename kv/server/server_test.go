@@ -14,10 +14,12 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/cairndb/cairn/kv"
 	"github.com/cairndb/cairn/kv/cluster"
 	"github.com/cairndb/cairn/kv/kvpb"
 	"github.com/cairndb/cairn/raftstore"
 	"github.com/cairndb/cairn/raftstore/engine"
+	"github.com/cairndb/cairn/txn"
 	"github.com/cairndb/cairn/txn/hlc"
 )
 
@@ -32,6 +34,8 @@ type testCluster struct {
 	nodes  map[kvpb.StoreID]*testNode // guarded by mu; those that run
 	cut    map[kvpb.StoreID]bool      // guarded by mu
 	config func(*Config)
+	// routers: each node has a router of its own, and its transactions go by it.
+	routers bool
 }
 
 type testNode struct {
@@ -41,6 +45,8 @@ type testNode struct {
 	server    *Server
 	directory *cluster.Directory
 	clock     *hlc.Clock
+	router    *kv.Router
+	db        *txn.DB
 }
 
 func newTestCluster(t testing.TB, config func(*Config)) *testCluster {
@@ -75,8 +81,17 @@ func (c *testCluster) start(id kvpb.StoreID, fs *vfs.MemFS) *testNode {
 	if c.config != nil {
 		c.config(&configuration)
 	}
+	if c.routers {
+		n.router = kv.NewRouter(kv.RouterConfig{Node: kvpb.NodeID(id), FirstRange: n.directory.FirstRange, Clock: n.clock,
+			Remote: func(to kvpb.NodeID) (kv.Sender, bool) { return wire{c, id, kvpb.StoreID(to)}, true }})
+		configuration.Router = n.router
+	}
 	if n.server, err = Open(configuration); err != nil {
 		c.t.Fatal(err)
+	}
+	if c.routers {
+		n.router.SetLocal(n.server)
+		n.db = txn.NewDB(txn.Config{Sender: n.router, Clock: n.clock, Node: kvpb.NodeID(id)})
 	}
 	c.mu.Lock()
 	c.nodes[id] = n
@@ -97,7 +112,11 @@ func (c *testCluster) beat() {
 	for id, n := range c.nodes {
 		for other, m := range c.nodes {
 			if id != other && !c.cut[id] && !c.cut[other] {
-				n.directory.Learn([]cluster.Node{m.directory.Self()}, nil)
+				var first *kvpb.RangeDescriptor
+				if d, ok := m.directory.FirstRange(); ok {
+					first = &d
+				}
+				n.directory.Learn([]cluster.Node{m.directory.Self()}, first)
 			}
 		}
 	}
@@ -108,6 +127,9 @@ func (c *testCluster) stop(n *testNode, crash bool) *vfs.MemFS {
 	c.mu.Lock()
 	delete(c.nodes, n.id)
 	c.mu.Unlock()
+	if n.db != nil {
+		defer n.db.Close()
+	}
 	fs := n.fs
 	if crash {
 		fs = n.fs.CrashClone(vfs.CrashCloneCfg{})
@@ -181,6 +203,51 @@ func (e endpoint) Snapshot(ctx context.Context, h raftstore.SnapshotHeader, cont
 		return errors.New("unreachable")
 	}
 	return n.server.HandleSnapshot(ctx, h, content)
+}
+
+// wire is a kv.Sender from one node to another, over bytes. A cut loses answers
+// as well as requests.
+type wire struct {
+	c        *testCluster
+	from, to kvpb.StoreID
+}
+
+type notSentError struct{}
+
+func (notSentError) Error() string { return "the node can't be reached" }
+func (notSentError) NotSent() bool { return true }
+
+func (w wire) node() *testNode {
+	w.c.mu.Lock()
+	defer w.c.mu.Unlock()
+	if w.c.cut[w.from] || w.c.cut[w.to] {
+		return nil
+	}
+	return w.c.nodes[w.to]
+}
+
+func (w wire) Send(ctx context.Context, b *kvpb.BatchRequest) (*kvpb.BatchResponse, error) {
+	n := w.node()
+	if n == nil {
+		return nil, notSentError{}
+	}
+	request := new(kvpb.BatchRequest)
+	if err := request.Unmarshal(b.Append(nil)); err != nil {
+		return nil, err
+	}
+	response, err := n.server.Send(ctx, request)
+	if w.node() != n {
+		return nil, errors.New("the connection is lost")
+	}
+	if err != nil {
+		e, answer := new(kvpb.Error), err.(*kvpb.Error)
+		if err := e.Unmarshal(answer.Append(nil)); err != nil {
+			return nil, err
+		}
+		return nil, e
+	}
+	received := new(kvpb.BatchResponse)
+	return received, received.Unmarshal(response.Append(nil))
 }
 
 // Send implements kv.Sender: it asks one server after the other.
