@@ -12,7 +12,7 @@ const (
 	Int4OID                  OID = 23
 	RegprocOID               OID = 24
 	TextOID                  OID = 25
-	OIDOID                   OID = 26
+	OIDTypeOID               OID = 26
 	TidOID                   OID = 27
 	XidOID                   OID = 28
 	CidOID                   OID = 29
@@ -75,7 +75,7 @@ var (
 	Int4                  = builtin(Int4OID, IntFamily)
 	Regproc               = builtin(RegprocOID, IntFamily)
 	Text                  = builtin(TextOID, BytesFamily)
-	OIDType               = builtin(OIDOID, IntFamily)
+	OIDType               = builtin(OIDTypeOID, IntFamily)
 	Tid                   = builtin(TidOID, IntFamily)
 	Xid                   = builtin(XidOID, IntFamily)
 	Cid                   = builtin(CidOID, IntFamily)

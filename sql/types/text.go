@@ -35,7 +35,7 @@ func parseBase(ctx *Context, t *T, text string) (Datum, error) {
 		return parseBoolean(text)
 	case Int2OID, Int4OID, Int8OID:
 		return parseInteger(t, text)
-	case OIDOID, XidOID, CidOID:
+	case OIDTypeOID, XidOID, CidOID:
 		return parseOID(t, text)
 	case Xid8OID:
 		return parseXid8(text)
@@ -95,7 +95,7 @@ func AppendText(b []byte, ctx *Context, t *T, d Datum) []byte {
 		return b
 	}
 	switch t.OID {
-	case Int4OID, Int8OID, Int2OID, OIDOID, XidOID, CidOID:
+	case Int4OID, Int8OID, Int2OID, OIDTypeOID, XidOID, CidOID:
 		return strconv.AppendInt(b, d.I, 10)
 	case Xid8OID:
 		return strconv.AppendUint(b, uint64(d.I), 10)
