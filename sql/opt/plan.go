@@ -453,6 +453,9 @@ type CommonTable struct {
 	Name    string
 	Query   Node
 	Columns []ColumnID
+	// While the plan is made: inline puts the query where it is read, unused
+	// leaves it out.
+	inline, unused bool
 }
 
 // With computes common tables for Input: those with data-modifying statements

@@ -1,6 +1,7 @@
 package opt
 
 import (
+	"github.com/cairndb/cairn/sql/parser"
 	"github.com/cairndb/cairn/sql/types"
 )
 
@@ -19,6 +20,9 @@ type ColumnID int32
 type Constant struct {
 	Value types.Datum
 	T     *types.T
+	// Position is where a literal stands in the text; the zero value and
+	// parser.NoPosition mean that it is not known.
+	Position parser.Position
 }
 
 // Variable is a column of the input of the node that the expression belongs
@@ -26,6 +30,8 @@ type Constant struct {
 type Variable struct {
 	ID ColumnID
 	T  *types.T
+	// Position is where it was written, in characters from 1; 0: unknown.
+	Position int32
 }
 
 // Parameter is $Index, from 1.

@@ -1,23 +1,17 @@
 package opt
 
 import (
-	"github.com/cairndb/cairn/sql/catalog"
 	"github.com/cairndb/cairn/sql/parser"
 	"github.com/cairndb/cairn/sql/pgerror"
-	"github.com/cairndb/cairn/sql/types"
 )
 
-func buildStatement(*Context, parser.Node) (*Plan, error) {
-	return nil, pgerror.Unsupported("planning")
+type trace struct {
+	scalars    map[parser.Expression]Scalar
+	calls      map[ColumnID]*parser.Call
+	subqueries map[*Subquery]*parser.Subquery
 }
 
-func buildCopyFrom(*Context, *catalog.Table, []catalog.ColumnID) (*Plan, error) {
-	return nil, pgerror.Unsupported("planning")
-}
-
-func bindTableExpression(*Context, *catalog.Table, parser.Expression, *types.T, string) (Scalar, []catalog.ColumnID, error) {
-	return nil, nil, pgerror.Unsupported("planning")
-}
+func (t *trace) record(*selection) {}
 
 func explain(*Plan, ExplainOptions, func(Node) *ActualStats) []string { return nil }
 
@@ -32,6 +26,3 @@ func Deparse(s Scalar, names func(ColumnID) string) string { return "" }
 func DeparseQuery(c *Context, query parser.Query, qualify bool) (string, error) {
 	return "", pgerror.Unsupported("planning")
 }
-
-// ConstantFold evaluates what in s depends on nothing but constants.
-func ConstantFold(c *Context, s Scalar) Scalar { return s }
