@@ -7,6 +7,7 @@ import (
 
 	"github.com/cairndb/cairn/kv/kvpb"
 	"github.com/cairndb/cairn/sql/pgerror"
+	"github.com/cairndb/cairn/txn"
 )
 
 // suspectedDeadlock is how long a schema change that holds locks waits for the
@@ -103,8 +104,7 @@ func (x *Transaction) lock(ctx context.Context, ids []ID) error {
 		if err := x.touch(id, d.Head().Version); err != nil {
 			return err
 		}
-		d.Head().Uncommitted = true
-		x.changes.descriptors[id] = d
+		x.adopt(d)
 	}
 	return nil
 }
@@ -161,18 +161,8 @@ func (x *Transaction) storeFence(ctx context.Context, d Descriptor, f *Fence) er
 		return err
 	}
 	n := Clone(d)
-	h := n.Head()
-	h.Version++
-	if err := x.store(ctx, n, d); err != nil {
-		return err
-	}
-	if f == nil {
-		return nil
-	}
-	// store leaves fences away, which is right for everyone else.
-	n = x.changes.descriptors[h.ID]
-	n.Head().Fence = f
-	return x.putDescriptor(ctx, n)
+	n.Head().Version++
+	return x.store(ctx, n, d, f)
 }
 
 func (x *Transaction) owns(f *Fence) bool {
@@ -277,11 +267,45 @@ func (m *Manager) dropFences(ctx context.Context, ids []ID, f *Fence) error {
 	})
 }
 
-// putDescriptor writes a descriptor as it is.
-func (x *Transaction) putDescriptor(ctx context.Context, d Descriptor) error {
-	value, err := encode(d)
-	if err != nil {
-		return err
+// Reload reads the newest version of a table, moving x past its commit, and
+// makes it the one that x sees and may change: for the steps of an online
+// change that other transactions took for x. Nil if the table is gone.
+func (x *Transaction) Reload(ctx context.Context, id ID) (*Table, error) {
+	d, err := x.readLocked(ctx, id)
+	t, ok := d.(*Table)
+	if err != nil || !ok {
+		return nil, err
 	}
-	return x.put(ctx, kvpb.Request{Kind: kvpb.Put, Key: descriptorKey(d.Head().ID), Value: value})
+	if err := x.touch(id, t.Version); err != nil {
+		return nil, err
+	}
+	x.adopt(t)
+	return t, nil
+}
+
+// adopt makes d what x sees, before it is changed.
+func (x *Transaction) adopt(d Descriptor) {
+	d.Head().Uncommitted = true
+	x.changes.descriptors[d.Head().ID] = d
+	x.mu.Lock()
+	x.uses = slices.DeleteFunc(x.uses, func(t *Table) bool { return t.ID == d.Head().ID })
+	x.mu.Unlock()
+}
+
+// WaitForVersion is Manager.WaitForVersion, except for what x itself uses.
+func (x *Transaction) WaitForVersion(ctx context.Context, id ID, v Version) error {
+	_, err := x.manager.drain(ctx, id, v, x)
+	return err
+}
+
+// Peek reads a table through x's transaction as it is stored, whoever has it
+// locked; nil if there is none.
+func (x *Transaction) Peek(ctx context.Context, id ID) (*Table, error) {
+	responses, err := x.txn.Send(ctx, &txn.Batch{Requests: []kvpb.Request{{Kind: kvpb.Get, Key: descriptorKey(id)}}})
+	if err != nil || responses[0].Value == nil {
+		return nil, err
+	}
+	d, err := decode(kvpb.KeyValue{Key: descriptorKey(id), Value: responses[0].Value, Timestamp: responses[0].Timestamp})
+	t, _ := d.(*Table)
+	return t, err
 }

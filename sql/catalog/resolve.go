@@ -6,15 +6,8 @@ import (
 	"encoding/binary"
 	"slices"
 
-	"github.com/cairndb/cairn/kv/kvpb"
 	"github.com/cairndb/cairn/sql/pgerror"
-	"github.com/cairndb/cairn/txn"
 )
-
-func (x *Transaction) put(ctx context.Context, r kvpb.Request) error {
-	_, err := x.txn.Send(ctx, &txn.Batch{Requests: []kvpb.Request{r}})
-	return err
-}
 
 func encodeID(id ID) []byte { return binary.BigEndian.AppendUint32(nil, uint32(id)) }
 

@@ -58,6 +58,7 @@ type Transaction struct {
 	quiet   bool
 	epoch   uint64
 	hooks   []func(context.Context)
+	undo    []func(context.Context)
 
 	path   []*Schema // SearchPath for pathOf; nil after any change
 	pathOf *snapshot
@@ -92,6 +93,10 @@ func (x *Transaction) OnCommit(f func(context.Context)) {
 	x.changes.hooks++
 }
 
+// OnRollback has f called if the transaction ends without a commit, whatever
+// savepoints were rolled back to.
+func (x *Transaction) OnRollback(f func(context.Context)) { x.undo = append(x.undo, f) }
+
 // Changed reports whether the transaction wrote descriptors.
 func (x *Transaction) Changed() bool { return len(x.changes.descriptors) > 0 || len(x.fenced) > 0 }
 
@@ -116,7 +121,7 @@ func (x *Transaction) Create(ctx context.Context, d Descriptor) error {
 	if err := x.touch(h.ID, 0); err != nil {
 		return err
 	}
-	return x.store(ctx, d, nil)
+	return x.store(ctx, d, nil, nil)
 }
 
 // Write stores a changed clone of a descriptor. It sets the next Version.
@@ -129,7 +134,19 @@ func (x *Transaction) Write(ctx context.Context, d Descriptor) error {
 		return err
 	}
 	h.Version = x.stored[h.ID] + 1
-	return x.store(ctx, d, old)
+	return x.store(ctx, d, old, nil)
+}
+
+// WriteBeside is Write for a step of an online change, in a transaction of its
+// own: the table may be locked by another transaction and stays so.
+func (x *Transaction) WriteBeside(ctx context.Context, d Descriptor) error {
+	h := d.Head()
+	old, err := x.acquire(ctx, d)
+	if err != nil {
+		return err
+	}
+	h.Version = x.stored[h.ID] + 1
+	return x.store(ctx, d, old, old.Head().Fence)
 }
 
 // Drop removes a descriptor and its name.
@@ -223,11 +240,12 @@ func (x *Transaction) readLocked(ctx context.Context, id ID) (Descriptor, error)
 	return decode(kvpb.KeyValue{Key: descriptorKey(id), Value: responses[0].Value, Timestamp: responses[0].Timestamp})
 }
 
-// store writes d and its names; old is what it replaces, if anything.
-func (x *Transaction) store(ctx context.Context, d, old Descriptor) error {
+// store writes d, with a fence or none, and its names; old is what it replaces,
+// if anything.
+func (x *Transaction) store(ctx context.Context, d, old Descriptor, fence *Fence) error {
 	d = Clone(d)
 	h := d.Head()
-	h.Fence = nil
+	h.Fence = fence
 	var taken, freed []nameKey
 	var before []nameKey
 	if old != nil {
@@ -412,6 +430,9 @@ func (x *Transaction) RolledBack(ctx context.Context) {
 		if err := m.refresh(ctx); err != nil {
 			m.expiration.Store(0)
 		}
+	}
+	for _, f := range x.undo {
+		f(context.WithoutCancel(ctx))
 	}
 }
 
