@@ -242,6 +242,7 @@ func (r *Replica) finishSplit(s *SplitTrigger) error {
 		// revoked as well.
 		r.mu.Lock()
 		leftRevoked := r.revoked
+		right.earlier = r.earlier
 		leads := r.leader == r.replicaID
 		r.mu.Unlock()
 		if leftRevoked < r.applied.lease.Sequence {

@@ -48,6 +48,8 @@ type Replica struct {
 	// revoked is the sequence of a lease of ours that we gave away or held in an
 	// earlier life: it must not be used.
 	revoked int64 // guarded by mu
+	// earlier is the sequence of a lease that we held in an earlier life.
+	earlier int64 // guarded by mu
 
 	changing sync.Mutex // held by who splits the range or changes its replicas
 }
@@ -123,7 +125,7 @@ func loadReplica(s *Store, id kvpb.RangeID) (*Replica, error) {
 	}
 	r.descriptor.Store(d)
 	if h := r.applied.lease.Holder; h.Replica == r.replicaID && h.Store == s.Config.Store {
-		r.revoked = r.applied.lease.Sequence
+		r.revoked, r.earlier = r.applied.lease.Sequence, r.applied.lease.Sequence
 	}
 	r.publish()
 	var err error
@@ -309,11 +311,15 @@ func (r *Replica) acquireLease(ctx context.Context, a *leaseAttempt) {
 		v := r.view.Load()
 		r.mu.Lock()
 		leads := r.leader == r.replicaID
+		earlier := r.earlier
 		r.mu.Unlock()
 		if !leads {
 			return &RejectedError{Cause: "this replica does not lead its group"}
 		}
-		alone := len(r.Descriptor().Replicas) == 1
+		// In this life the clock has been moved past all that was served: a lease
+		// that was given away in vain begins again now. In an earlier one, up to
+		// the maximum offset may have been served beyond it.
+		alone := len(r.Descriptor().Replicas) == 1 || v.lease.Sequence > earlier
 		next, err := nextLease(v.lease, r.Self(), now, r.store.Clock.MaxOffset(), v.lease.Sequence <= v.revoked, alone)
 		if err != nil {
 			return &RejectedError{Cause: err.Error()}

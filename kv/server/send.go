@@ -372,6 +372,9 @@ func (x *execution) forward(err error) bool {
 	} else {
 		return false
 	}
+	// What is served lies below the clock: a lease that is given away begins
+	// above it.
+	x.server.Clock.Update(to)
 	if x.txn == nil {
 		if !x.batch.Timestamp.IsEmpty() && !x.shape.writes {
 			return false
