@@ -91,13 +91,14 @@ const (
 func appendNumericBinary(b []byte, d *apd.Decimal) []byte {
 	order := binary.BigEndian
 	if d.Form != apd.Finite {
-		sign := uint16(numericNaNWire)
+		sign, scale := uint16(numericNaNWire), byte(0)
 		if isInfinite(d) {
+			scale = 0x20 // as PostgreSQL writes it, without a meaning
 			if sign = numericInfinityWire; d.Negative {
 				sign = numericNegInfinityWire
 			}
 		}
-		return append(b, 0, 0, 0, 0, byte(sign>>8), byte(sign), 0, 0)
+		return append(b, 0, 0, 0, 0, byte(sign>>8), byte(sign), 0, scale)
 	}
 	scale := max(int(-d.Exponent), 0)
 	var buffer [96]byte

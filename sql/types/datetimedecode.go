@@ -510,6 +510,36 @@ func parseDate(ctx *Context, text string) (Datum, error) {
 	return Int(days), nil
 }
 
+// plainTimestamp reads yyyy-mm-dd hh:mm:ss[.ffffff].
+func plainTimestamp(s string) (int64, bool) {
+	if len(s) < 19 || len(s) > 26 || s[10] != ' ' || s[13] != ':' || s[16] != ':' || len(s) > 19 && s[19] != '.' {
+		return 0, false
+	}
+	days, ok := plainDate(s[:10])
+	if !ok {
+		return 0, false
+	}
+	for _, i := range [...]int{11, 12, 14, 15, 17, 18} {
+		if !isDigit(s[i]) {
+			return 0, false
+		}
+	}
+	two := func(i int) int64 { return int64(s[i]-'0')*10 + int64(s[i+1]-'0') }
+	hour, minute, second := two(11), two(14), two(17)
+	if hour > 23 || minute > 59 || second > 59 {
+		return 0, false
+	}
+	micros, unit := int64(0), int64(100000)
+	for i := 20; i < len(s); i++ {
+		if !isDigit(s[i]) {
+			return 0, false
+		}
+		micros += int64(s[i]-'0') * unit
+		unit /= 10
+	}
+	return days*microsPerDay + hour*3600e6 + minute*60e6 + second*1e6 + micros, true
+}
+
 // plainDate reads yyyy-mm-dd.
 func plainDate(s string) (int64, bool) {
 	if len(s) != 10 || s[4] != '-' || s[7] != '-' {
@@ -537,6 +567,12 @@ func parseTimestampTZ(ctx *Context, text string) (Datum, error) {
 }
 
 func parseMoment(ctx *Context, t *T, text string) (Datum, error) {
+	if v, ok := plainTimestamp(text); ok {
+		if t.OID == TimestampTZOID {
+			v = ToUTC(ctx.location(), v)
+		}
+		return Int(v), nil
+	}
 	d, err := decodeDatetime(ctx, text, false)
 	if err != nil {
 		return DNull, datetimeError(err, t, text)

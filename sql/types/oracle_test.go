@@ -2,8 +2,10 @@ package types
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -61,6 +63,18 @@ func castTo(ctx *Context, v oracleValue, t *T) (oracleValue, error) {
 
 func evaluateOracle(ctx *Context, kind, a, b, c string) (oracleValue, error) {
 	switch kind {
+	case "out":
+		styled, err := withSetting(*ctx, a)
+		if err != nil {
+			return oracleValue{}, err
+		}
+		v, err := literalOf(&styled, b, c)
+		if err != nil {
+			return v, err
+		}
+		return castTo(&styled, v, Text)
+	case "binary":
+		return binaryForm(ctx, a, b)
 	case "in":
 		return literalOf(ctx, a, b)
 	case "cast":
@@ -106,6 +120,46 @@ func evaluateOracle(ctx *Context, kind, a, b, c string) (oracleValue, error) {
 	}
 	d, err := bound.Call(ctx, args)
 	return oracleValue{bound.Return, d}, err
+}
+
+// withSetting changes a setting as SET does.
+func withSetting(ctx Context, setting string) (Context, error) {
+	name, value, _ := strings.Cut(setting, "=")
+	switch name {
+	case "datestyle":
+		style, order, _ := strings.Cut(value, ",")
+		ctx.DateStyle = map[string]DateStyle{"ISO": ISODates, "Postgres": PostgresDates, "SQL": SQLDates, "German": GermanDates}[style]
+		ctx.DateOrder = map[string]DateOrder{"MDY": MonthDayYear, "DMY": DayMonthYear, "YMD": YearMonthDay}[order]
+	case "intervalstyle":
+		ctx.IntervalStyle = map[string]IntervalStyle{"postgres": PostgresIntervals, "postgres_verbose": PostgresVerboseIntervals, "sql_standard": SQLStandardIntervals, "iso_8601": ISO8601Intervals}[value]
+	case "extra_float_digits":
+		n, err := strconv.Atoi(value)
+		ctx.ExtraFloatDigits = ExtraFloatDigits(n - 1)
+		return ctx, err
+	case "bytea_output":
+		ctx.ByteaEscape = value == "escape"
+	}
+	return ctx, nil
+}
+
+// binaryForm returns the binary form in hex, once it has read it back.
+func binaryForm(ctx *Context, typeName, text string) (oracleValue, error) {
+	v, err := literalOf(ctx, typeName, text)
+	if err != nil {
+		return v, err
+	}
+	b, err := AppendBinary(nil, v.t, v.d)
+	if err != nil {
+		return v, err
+	}
+	back, err := ParseBinary(v.t, b)
+	if err != nil {
+		return v, err
+	}
+	if string(AppendText(nil, ctx, v.t, back)) != string(AppendText(nil, ctx, v.t, v.d)) {
+		return v, errors.New("read back as " + v.t.Text(ctx, back))
+	}
+	return oracleValue{Text, String(hex.EncodeToString(b))}, nil
 }
 
 // answerOf writes a result as the table has it.

@@ -76,6 +76,41 @@ for l, r in itertools.product(samples, samples):
         if not (l == r == "unknown"):
             op(name, l, samples[l], r, samples[r])
 
+# Output in other styles, and the binary forms.
+styled = [("date", "2021-03-04"), ("date", "0044-03-15 BC"), ("timestamp", "2021-03-04 05:06:07.89"), ("timestamp", "0044-03-15 10:00 BC"),
+    ("timestamptz", "2021-03-04 05:06:07.89+00"), ("timestamptz", "2021-07-04 05:06:07+00"), ("timestamptz", "1850-01-01 00:00+00"), ("date", "infinity")]
+spans = ["1 day", "-1 day", "1 year 2 mons 3 days 04:05:06.789", "-1 year -2 mons +3 days -04:05:06", "1 year 2 mons", "-1 year -2 mons", "3 days 04:05:06",
+    "-3 days -04:05:06.5", "00:00:00", "04:05:06.7", "-00:00:01.5", "1 mon -1 day", "00:00:01", "-1 mons +1 day 00:00:01", "100:00:00", "2 mons 1 day -00:00:01"]
+orders = ["01/02/2003", "1-2-03", "13/02/2003", "2003-02-13", "Feb 3 04", "3 Feb 04", "99-02-01"]
+for style in ["ISO", "Postgres", "SQL", "German"]:
+    for order in ["MDY", "DMY", "YMD"]:
+        for t, x in styled:
+            cases.append(("out", "datestyle=%s,%s" % (style, order), t, x, ""))
+        if style == "ISO":
+            for x in orders:
+                cases.append(("out", "datestyle=%s,%s" % (style, order), "date", x, ""))
+for style in ["postgres", "postgres_verbose", "sql_standard", "iso_8601"]:
+    for x in spans:
+        cases.append(("out", "intervalstyle=%s" % style, "interval", x, ""))
+    for x in ["-1 2:03:04", "-1-2 3", "1 day 2 hours", "-1 day 2 hours"]:
+        cases.append(("out", "intervalstyle=%s" % style, "interval", x, ""))
+for digits in ["0", "-3", "-15", "1", "3"]:
+    for t in ["float4", "float8"]:
+        for x in ["0.1", "1.23456789012345678", "1e20", "123456", "1e-7", "0.5", "NaN", "100000", "1234567.8"]:
+            cases.append(("out", "extra_float_digits=" + digits, t, x, ""))
+for x in ["\\x0041ff5c", "abc"]:
+    cases.append(("out", "bytea_output=escape", "bytea", x, ""))
+binary = [("bool", "t"), ("int2", "-2"), ("int4", "-2"), ("int8", "-2"), ("float4", "1.5"), ("float8", "-1.5"), ("text", "\u00e4b"), ("varchar", "x"), ("bpchar", "x "),
+    ("name", "n"), ("\"char\"", "c"), ("bytea", "\\x00ff"), ("date", "2021-03-04"), ("date", "infinity"), ("time", "04:05:06.7"), ("timetz", "04:05:06.7-08:30"),
+    ("timestamp", "2021-03-04 05:06:07.89"), ("timestamp", "-infinity"), ("timestamptz", "2021-03-04 05:06:07.89+00"), ("interval", "1 mon -2 days 03:04:05.6"),
+    ("uuid", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"), ("json", '{"a": 1}'), ("jsonb", '{"b":1,"a":2}'), ("oid", "4294967295"), ("regtype", "int4"), ("int4[]", "{1,NULL,3}"),
+    ("int4[]", "{}"), ("text[]", "{{a,b},{c,d}}"), ("int4[]", "[0:1]={1,2}"), ("int2vector", "1 2"), ("oidvector", ""), ("pg_lsn", "16/B374D848"), ("tid", "(1,2)"), ("xid", "7"),
+    ("numeric[]", "{1.5,NaN}")]
+for x in ["0", "0.00", "1", "-1", "1.5", "-1.50", "10000", "9999.9999", "0.0001", "0.00001", "123456789.000", "1e20", "1e-20", "NaN", "Infinity", "-Infinity", "12345678901234567890.123456", "100000000", "0.1000", "1e40"]:
+    binary.append(("numeric", x))
+for t, x in binary:
+    cases.append(("binary", t, x, "", ""))
+
 def quote(s):
     return "'" + s.replace("'", "''") + "'"
 
@@ -86,11 +121,17 @@ statements = ["""set timezone = 'America/New_York'; set client_min_messages = er
 create or replace function pg_temp.ask(expr text, out t text, out r text) language plpgsql as $$
 declare h text; d text;
 begin
+  if expr like 'SET %' then
+    perform set_config(split_part(substr(split_part(expr, E'\x01', 1), 5), '=', 1), split_part(split_part(expr, E'\x01', 1), '=', 2), false);
+    expr := split_part(expr, E'\x01', 2);
+  end if;
   execute 'select coalesce((x)::text, ''<NULL>''), format_type(pg_typeof(x), null) from (select ' || expr || ' as x) s' into r, t;
 exception when others then
   get stacked diagnostics h = pg_exception_hint, d = pg_exception_detail;
   t := sqlstate; r := sqlerrm || case when d <> '' then ' /D/ ' || d else '' end || case when h <> '' then ' /H/ ' || h else '' end;
 end $$;
+create function pg_temp.send(v anyelement) returns bytea language plpgsql as $$ declare r bytea; begin
+  execute format('select %s($1)', (select typsend from pg_type where oid = pg_typeof(v))) into r using v; return r; end $$;
 create temp table asked (n int, expr text);
 copy asked from stdin;"""]
 def copyText(s):
@@ -99,6 +140,10 @@ rows = []
 for n, (kind, a, b, c, d) in enumerate(cases):
     if kind == "in":
         e = literal(a, b)
+    elif kind == "out":
+        e = "SET " + a + "\x01" + literal(b, c) + "::text"
+    elif kind == "binary":
+        e = "encode(pg_temp.send(%s), 'hex')" % literal(a, b)
     elif kind == "cast":
         e = "(%s)::%s" % (literal(a, b), c)
     else:
