@@ -52,11 +52,6 @@ func (d definitions) rows(signature string, rows types.RowsFunc) {
 	d.add(signature, types.Overload{Kind: types.SetFunction, Rows: rows})
 }
 
-// bindRows is rows for a function that depends on the arguments' types.
-func (d definitions) bindRows(signature string, bind func(args []*types.T, ret *types.T) types.RowsFunc) {
-	d.add(signature, types.Overload{Kind: types.SetFunction, BindRows: bind})
-}
-
 // aggregate defines an aggregate that skips rows with a NULL argument.
 func (d definitions) aggregate(signature string, accumulate func(args []*types.T, ret *types.T) func() types.Accumulator) {
 	d.add(signature, types.Overload{Kind: types.AggregateFunction, Accumulate: accumulate})

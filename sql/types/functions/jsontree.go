@@ -106,17 +106,26 @@ func (p *jsonParser) value() (*jsonValue, error) {
 		}
 		v.text = p.text[start:p.at]
 	default:
-		err = p.bad()
-		for word, kind := range map[string]jsonKind{"null": jsonNull, "true": jsonBool, "false": jsonBool} {
-			if strings.HasPrefix(p.text[p.at:], word) {
-				v.kind, v.text, err = kind, word, nil
-				p.at += len(word)
-				break
-			}
-		}
+		err = p.word(v)
 	}
 	v.raw = p.text[start:p.at]
 	return v, err
+}
+
+// word reads null, true or false.
+func (p *jsonParser) word(v *jsonValue) error {
+	switch rest := p.text[p.at:]; {
+	case strings.HasPrefix(rest, "null"):
+		v.kind, v.text = jsonNull, "null"
+	case strings.HasPrefix(rest, "true"):
+		v.kind, v.text = jsonBool, "true"
+	case strings.HasPrefix(rest, "false"):
+		v.kind, v.text = jsonBool, "false"
+	default:
+		return p.bad()
+	}
+	p.at += len(v.text)
+	return nil
 }
 
 func (p *jsonParser) object(v *jsonValue) error {

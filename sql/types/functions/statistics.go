@@ -69,7 +69,7 @@ type decimalDeviation struct {
 }
 
 func (s *decimalDeviation) Add(_ *types.Context, a []types.Datum) error {
-	v := numericZero
+	var v *apd.Decimal
 	if s.integers {
 		v = apd.New(a[0].I, 0)
 	} else {
