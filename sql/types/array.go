@@ -18,21 +18,26 @@ func malformedArray(text, detail string) *pgerror.Error {
 	return e
 }
 
+// arrayElement is the text of an element, read once the whole is well-formed.
+type arrayElement struct {
+	text string
+	null bool
+}
+
 // arrayParser reads '{…}', possibly after '[1:3][0:1]='.
 type arrayParser struct {
-	ctx      *Context
 	elem     *T
 	text     string
 	at       int
 	dims     []int32 // lengths by depth, -1 before the first array of a depth ends
-	elements []Datum
+	elements []arrayElement
 	depth    int
 	// leaf is the depth at which elements are, 0 until one has been seen.
 	leaf int
 }
 
 func parseArray(ctx *Context, t *T, text string) (Datum, error) {
-	p := &arrayParser{ctx: ctx, elem: t.Elem.WithTypmod(-1), text: text}
+	p := &arrayParser{elem: t.Elem.WithTypmod(-1), text: text}
 	bounds, explicit, err := p.header()
 	if err != nil {
 		return DNull, err
@@ -47,7 +52,7 @@ func parseArray(ctx *Context, t *T, text string) (Datum, error) {
 	if p.at < len(text) {
 		return DNull, malformedArray(text, "Junk after closing right brace.")
 	}
-	a := &Array{Elem: t.Elem, Elems: p.elements}
+	a := &Array{Elem: t.Elem}
 	if len(p.elements) == 0 {
 		if explicit != nil {
 			return DNull, malformedArray(text, "Specified array dimensions do not match array contents.")
@@ -55,19 +60,19 @@ func parseArray(ctx *Context, t *T, text string) (Datum, error) {
 		return ArrayOf(a), nil
 	}
 	a.Dims = p.dims[:p.leaf]
-	if explicit == nil {
+	if a.Bounds = bounds; explicit == nil {
 		for range a.Dims {
 			a.Bounds = append(a.Bounds, 1)
 		}
-		return ArrayOf(a), nil
-	}
-	a.Bounds = bounds
-	if len(explicit) != len(a.Dims) {
+	} else if !sameInts(explicit, a.Dims) {
 		return DNull, malformedArray(text, "Specified array dimensions do not match array contents.")
 	}
-	for i := range explicit {
-		if explicit[i] != a.Dims[i] {
-			return DNull, malformedArray(text, "Specified array dimensions do not match array contents.")
+	a.Elems = make([]Datum, len(p.elements))
+	for i, e := range p.elements {
+		if a.Elems[i] = DNull; !e.null {
+			if a.Elems[i], err = Parse(ctx, p.elem, e.text); err != nil {
+				return DNull, err
+			}
 		}
 	}
 	return ArrayOf(a), nil
@@ -127,6 +132,15 @@ func tooManyDimensions(n int) error {
 	return pgerror.Newf(pgerror.ProgramLimitExceeded, "number of array dimensions (%d) exceeds the maximum allowed (%d)", n, maxArrayDimensions)
 }
 
+// unexpected complains of what is at p.at: of a character that has a meaning by
+// its name, else in general.
+func (p *arrayParser) unexpected(general string) error {
+	if c := p.text[p.at]; strings.IndexByte(`{}\`, c) >= 0 {
+		return malformedArray(p.text, "Unexpected \""+string(rune(c))+"\" character.")
+	}
+	return malformedArray(p.text, general)
+}
+
 func (p *arrayParser) ragged() error {
 	return malformedArray(p.text, "Multidimensional arrays must have sub-arrays with matching dimensions.")
 }
@@ -153,7 +167,7 @@ func (p *arrayParser) braces() error {
 		if inner := p.text[p.at] == '{'; !first && inner && !nested {
 			return malformedArray(p.text, "Unexpected \"{\" character.")
 		} else if !first && !inner && nested {
-			return malformedArray(p.text, "Unexpected array element.")
+			return p.unexpected("Unexpected array element.")
 		} else {
 			nested = inner
 		}
@@ -169,7 +183,7 @@ func (p *arrayParser) braces() error {
 			break
 		}
 		if p.text[p.at] != ',' {
-			return malformedArray(p.text, "Unexpected array element.")
+			return p.unexpected("Unexpected array element.")
 		}
 		p.at++
 	}
@@ -202,13 +216,8 @@ func (p *arrayParser) item() error {
 	if len(p.elements) >= maxArrayElements {
 		return pgerror.Newf(pgerror.ProgramLimitExceeded, "array size exceeds the maximum allowed (%d)", maxArrayElements)
 	}
-	if !quoted && strings.EqualFold(s, "null") {
-		p.elements = append(p.elements, DNull)
-		return nil
-	}
-	d, err := Parse(p.ctx, p.elem, s)
-	p.elements = append(p.elements, d)
-	return err
+	p.elements = append(p.elements, arrayElement{s, !quoted && strings.EqualFold(s, "null")})
+	return nil
 }
 
 // element reads the text of one element.
@@ -234,7 +243,7 @@ func (p *arrayParser) element() (string, bool, error) {
 		}
 		p.space()
 		if p.at < len(p.text) && p.text[p.at] != ',' && p.text[p.at] != '}' {
-			return "", false, malformedArray(p.text, "Unexpected array element.")
+			return "", false, p.unexpected("Unexpected array element.")
 		}
 		return string(b), true, nil
 	}

@@ -154,6 +154,7 @@ func scanWord(s string) (int, fieldKind) {
 	isDate := c == '-' || c == '/' || c == '.'
 	if c == '+' || isDigit(c) {
 		_, known := datetimeWords[s[:n]]
+		known = known || n == 1 && strings.IndexByte("ymdhs", s[0]) >= 0 || s[:n] == "mm"
 		isDate = !known
 	}
 	if !isDate {

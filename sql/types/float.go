@@ -2,6 +2,7 @@ package types
 
 import (
 	"math"
+	"math/big"
 	"strconv"
 	"strings"
 
@@ -105,6 +106,40 @@ func appendFloat(b []byte, ctx *Context, f float64, bits int) []byte {
 	if extra <= 0 {
 		digits = max(digits+extra, 1)
 		return appendGeneral(b, f, digits, digits)
+	}
+	if bits == 64 && math.Abs(f) >= 1<<53 && math.Abs(f) < 1e25 || bits == 32 && math.Abs(f) >= 1<<24 && math.Abs(f) < 1e12 {
+		return appendLargeFloat(b, f, bits, limit)
+	}
+	return appendGeneral(b, f, -1, limit)
+}
+
+// appendLargeFloat prints a float that may have a shortest form just half way
+// to its neighbour: PostgreSQL then gives a digit more, as its Ryu (unlike
+// Go's) does not rely on the reader to round to even.
+func appendLargeFloat(b []byte, f float64, bits, limit int) []byte {
+	var shortest [32]byte
+	text := strconv.AppendFloat(shortest[:0], f, 'e', -1, bits)
+	value, _, err := big.ParseFloat(string(text), 10, 200, big.ToNearestEven)
+	if err != nil {
+		return appendGeneral(b, f, -1, limit)
+	}
+	below, above := math.Nextafter(f, math.Inf(-1)), math.Nextafter(f, math.Inf(1))
+	if bits == 32 {
+		below = float64(math.Nextafter32(float32(f), float32(math.Inf(-1))))
+		above = float64(math.Nextafter32(float32(f), float32(math.Inf(1))))
+	}
+	value.Add(value, value)
+	for _, neighbour := range []float64{below, above} {
+		sum := new(big.Float).SetPrec(200).SetFloat64(f)
+		if sum.Add(sum, big.NewFloat(neighbour)).Cmp(value) == 0 {
+			digits := 0
+			for _, c := range text[:strings.IndexByte(string(text), 'e')] {
+				if isDigit(c) {
+					digits++
+				}
+			}
+			return appendGeneral(b, f, digits+1, limit)
+		}
 	}
 	return appendGeneral(b, f, -1, limit)
 }

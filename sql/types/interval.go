@@ -207,7 +207,10 @@ func decodeInterval(ctx *Context, text string, rangeFields int32) (IntervalValue
 			seen[hourUnit], seen[minuteUnit], seen[secondUnit] = true, true, true
 			unit = dayUnit
 		default:
-			if unit == noUnit || unit == agoUnit {
+			if unit == agoUnit {
+				return IntervalValue{}, errBadFormat
+			}
+			if unit == noUnit {
 				unit = rightmostUnit(rangeFields)
 			}
 			u, err := sum.addNumber(f.text, unit, negative)

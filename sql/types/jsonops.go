@@ -79,9 +79,14 @@ func (v *JSONValue) AsText() Datum {
 func defineJSON() {
 	for _, prefix := range []string{"json_", "jsonb_"} {
 		for name, find := range map[string]func(v *JSONValue, key Datum) *JSONValue{
-			"object_field":  func(v *JSONValue, key Datum) *JSONValue { return v.Field(key.S) },
-			"array_element": func(v *JSONValue, key Datum) *JSONValue { return v.Item(key.I) },
-			"extract_path":  func(v *JSONValue, key Datum) *JSONValue { return v.Path(key.Array().Elems) },
+			"object_field": func(v *JSONValue, key Datum) *JSONValue { return v.Field(key.S) },
+			"array_element": func(v *JSONValue, key Datum) *JSONValue {
+				if prefix == "jsonb_" && v.isScalar() && (key.I == 0 || key.I == -1) {
+					return v // jsonb keeps a scalar as an array of one
+				}
+				return v.Item(key.I)
+			},
+			"extract_path": func(v *JSONValue, key Datum) *JSONValue { return v.Path(key.Array().Elems) },
 		} {
 			define(prefix+name, func(_ *Context, a []Datum) (Datum, error) {
 				v, err := mustJSON(a[0].S)
@@ -294,6 +299,9 @@ func defineJSONBChanges() {
 	define("jsonb_delete_path", change(func(v *JSONValue, arg Datum) (*JSONValue, error) {
 		if v.isScalar() {
 			return nil, pgerror.New(pgerror.InvalidParameterValue, "cannot delete path in scalar")
+		}
+		if len(v.Items) == 0 && len(v.Fields) == 0 {
+			return v, nil
 		}
 		return v.withoutPath(arg.Array().Elems, 1)
 	}))

@@ -169,7 +169,13 @@ func (p *jsonParser) expected(what string) error {
 		return p.failure(len(p.text), "The input string ended unexpectedly.")
 	}
 	end := p.tokenEnd()
-	if !p.validToken() {
+	if c := p.text[p.at]; c == '-' || isDigit(c) {
+		q := jsonParser{text: p.text, at: p.at}
+		if err := q.number(); err != nil {
+			return err
+		}
+		end = q.at
+	} else if !p.validToken() {
 		return p.failure(end, fmt.Sprintf("Token \"%s\" is invalid.", p.text[p.at:end]))
 	}
 	if p.text[p.at] == '"' {

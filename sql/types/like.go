@@ -41,7 +41,7 @@ func like(s, pattern string, bytewise bool) (bool, error) {
 				restPattern, restString, back = pattern, s, true
 				continue
 			case s == "":
-				return false, endsInEscape(pattern)
+				return false, nil // not even if an escape character ends the pattern
 			case c == '_':
 				s, pattern = s[characterSize(s, bytewise):], pattern[1:]
 				continue
@@ -67,16 +67,6 @@ func like(s, pattern string, bytewise bool) (bool, error) {
 		restString = restString[characterSize(restString, bytewise):]
 		s, pattern = restString, restPattern
 	}
-}
-
-// endsInEscape is PostgreSQL's check once the string is used up: only what is
-// at the pattern's beginning is looked at.
-func endsInEscape(pattern string) error {
-	if pattern == `\` {
-		e := *errLikeEscape
-		return &e
-	}
-	return nil
 }
 
 func characterSize(s string, bytewise bool) int {
