@@ -559,7 +559,9 @@ func (o *optimizer) scanBy(scan *Scan, p *path, reverse bool, tableRows float64,
 
 // fetchRows reads an index that lacks columns, and the rows it points to.
 func (o *optimizer) fetchRows(scan, s *Scan, filter []Scalar, inIndex columnSet, fetched, spanCost, result float64) Node {
-	own, above := split(filter, func(c Scalar) bool { return columnsOf(c).within(inIndex) || !columnsOf(c).intersects(columnSetOf(tableColumnIDs(scan.Columns)...)) })
+	own, above := split(filter, func(c Scalar) bool {
+		return columnsOf(c).within(inIndex) || !columnsOf(c).intersects(columnSetOf(tableColumnIDs(scan.Columns)...))
+	})
 	join := &IndexJoin{Table: scan.Table, Filter: above, Lock: scan.Lock}
 	s.Filter = own
 	s.Lock = Locking{}

@@ -27,6 +27,8 @@ type binder struct {
 	uncacheable bool
 	// writes: the statement changes or locks rows.
 	writes bool
+	// keep leaves expressions as they are written: for deparsing.
+	keep bool
 	// viewDepth counts the views being expanded.
 	viewDepth int
 	// estimates are the tables that the statement reads, for what is known of

@@ -314,7 +314,7 @@ func (b *binder) logical(s *space, e *parser.Logical) (Scalar, error) {
 
 // negate is NOT, moved inside where that changes nothing.
 func (b *binder) negate(x Scalar) Scalar {
-	if b.trace == nil {
+	if !b.keep {
 		switch e := x.(type) {
 		case *IsNull:
 			if e.Argument.Type().Family != types.TupleFamily {
@@ -766,7 +766,7 @@ func (b *binder) array(s *space, e *parser.Array, want *types.T) (Scalar, error)
 			}
 			elements[i] = x
 		}
-		return &ArrayOf{Elements: elements, T: want, Nested: nested}, nil
+		return b.fold(&ArrayOf{Elements: elements, T: want, Nested: nested}), nil
 	}
 	elements, t, err := b.unify("ARRAY", elements, at)
 	if err != nil {
@@ -779,7 +779,7 @@ func (b *binder) array(s *space, e *parser.Array, want *types.T) (Scalar, error)
 	if array == nil {
 		return nil, b.fail(e.Position, pgerror.UndefinedObject, "could not find array type for data type %s", t.String())
 	}
-	return &ArrayOf{Elements: elements, T: array}, nil
+	return b.fold(&ArrayOf{Elements: elements, T: array}), nil
 }
 
 func (b *binder) row(s *space, e *parser.Row) (Scalar, error) {

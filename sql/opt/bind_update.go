@@ -295,6 +295,7 @@ func buildCopyFrom(c *Context, table *catalog.Table, columns []catalog.ColumnID)
 
 func bindTableExpression(c *Context, table *catalog.Table, e parser.Expression, want *types.T, what string) (Scalar, []catalog.ColumnID, error) {
 	b := newBinder(c)
+	b.keep = true
 	s := &space{place: place{name: what}}
 	used := &columnSet{}
 	if table != nil && what != "DEFAULT expressions" {

@@ -26,6 +26,9 @@ func allConstant(list []Scalar) bool {
 // fold evaluates one node whose children are folded already. What would be an
 // error is left for when it is run: that may never happen.
 func (b *binder) fold(s Scalar) Scalar {
+	if b.keep {
+		return s
+	}
 	switch e := s.(type) {
 	case *Call:
 		return b.foldCall(e)
@@ -52,6 +55,8 @@ func (b *binder) fold(s Scalar) Scalar {
 		if k, ok := e.Argument.(*Constant); ok && k.T.Family != types.TupleFamily {
 			return boolean(k.Value.Null != e.Negated)
 		}
+	case *ArrayOf:
+		return foldArray(e)
 	case *Coalesce:
 		return foldCoalesce(e)
 	case *Case:
@@ -138,6 +143,18 @@ func foldOr(e *Or) Scalar {
 		return rest[0]
 	}
 	return &Or{Arguments: rest}
+}
+
+// foldArray makes ARRAY[…] of constants a constant.
+func foldArray(e *ArrayOf) Scalar {
+	if e.Nested || !allConstant(e.Elements) || e.T.Elem == nil {
+		return e
+	}
+	elements := make([]types.Datum, len(e.Elements))
+	for i, x := range e.Elements {
+		elements[i] = x.(*Constant).Value
+	}
+	return &Constant{Value: types.ArrayOf(types.NewArray(e.T.Elem, elements)), T: e.T}
 }
 
 func foldCoalesce(e *Coalesce) Scalar {

@@ -178,7 +178,7 @@ func (b *binder) badLateral(r *relation, at parser.Position) error {
 // columnReference binds a name.
 func (b *binder) columnReference(s *space, e *parser.ColumnReference) (Scalar, error) {
 	if e.Star {
-		return nil, b.fail(e.Position, pgerror.Syntax, "row expansion via \"*\" is not supported here")
+		return b.starReference(s, e)
 	}
 	names := e.Names
 	if s.catalogTable != nil && len(names) == 2 && names[0] == s.catalogTable.Name {
@@ -216,6 +216,25 @@ func (b *binder) columnReference(s *space, e *parser.ColumnReference) (Scalar, e
 		return b.qualifiedColumn(s, names[1], names[2], names[3], e)
 	}
 	return nil, b.fail(e.Position, pgerror.Syntax, "improper qualified name (too many dotted names): %s", strings.Join(names, "."))
+}
+
+// starReference is relation.* where one value is wanted: the whole row.
+func (b *binder) starReference(s *space, e *parser.ColumnReference) (Scalar, error) {
+	if len(e.Names) == 0 {
+		return nil, b.fail(e.Position, pgerror.Syntax, "row expansion via \"*\" is not supported here")
+	}
+	schema, name := "", e.Names[len(e.Names)-1]
+	if len(e.Names) > 1 {
+		schema = e.Names[len(e.Names)-2]
+	}
+	r, err := b.relationNamed(s, schema, name, e.Position)
+	if err != nil {
+		return nil, err
+	}
+	if r == nil {
+		return nil, b.missingFrom(s, schema, name, e.Position)
+	}
+	return b.wholeRow(r), nil
 }
 
 func (b *binder) qualifiedColumn(s *space, schema, table, column string, e *parser.ColumnReference) (Scalar, error) {

@@ -154,6 +154,9 @@ func (b *binder) literal(k *Constant, to *types.T, context types.CastContext, at
 	if err != nil {
 		return nil, b.positioned(err, at)
 	}
+	if context != types.ExplicitCast {
+		to = to.WithTypmod(-1) // nobody wrote the modifier
+	}
 	return &Constant{Value: d, T: to, Position: k.Position}, nil
 }
 

@@ -13,13 +13,6 @@ type trace struct {
 
 func (t *trace) record(*selection) {}
 
-func explain(*Plan, ExplainOptions, func(Node) *ActualStats) []string { return nil }
-
-// Deparse prints an expression as PostgreSQL's ruleutils do ("(amount >
-// (0)::numeric)", "'pending'::character varying"): what \d shows of defaults
-// and checks. names gives the columns' names, as they are to be printed.
-func Deparse(s Scalar, names func(ColumnID) string) string { return "" }
-
 // DeparseQuery prints a query as pg_get_viewdef does, with the names of
 // relations outside the search path qualified; qualify: all of them, which is
 // how a view's definition is stored.
