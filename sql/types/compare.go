@@ -193,7 +193,7 @@ func hashNumeric(h uint64, d *apd.Decimal) uint64 {
 			c /= 10
 			exponent++
 		}
-		return mixHash(mixHash(h, c), uint64(exponent)<<1|Bool(d.Negative).uint())
+		return mixHash(mixHash(h, c), uint64(exponent)<<1|bit(d.Negative))
 	}
 	var buffer [64]byte
 	digits := d.Coeff.Append(buffer[:0], 10)
@@ -207,16 +207,21 @@ func hashNumeric(h uint64, d *apd.Decimal) uint64 {
 		for _, digit := range digits {
 			c = c*10 + uint64(digit-'0')
 		}
-		return mixHash(mixHash(h, c), uint64(exponent)<<1|Bool(d.Negative).uint())
+		return mixHash(mixHash(h, c), uint64(exponent)<<1|bit(d.Negative))
 	}
 	c := uint64(len(digits))
 	for _, digit := range digits {
 		c = c*0x100000001b3 ^ uint64(digit)
 	}
-	return mixHash(mixHash(h, c), uint64(exponent)<<1|Bool(d.Negative).uint())
+	return mixHash(mixHash(h, c), uint64(exponent)<<1|bit(d.Negative))
 }
 
-func (d Datum) uint() uint64 { return uint64(d.I) }
+func bit(b bool) uint64 {
+	if b {
+		return 1
+	}
+	return 0
+}
 
 // hashJSON hashes numbers by value, all else by text.
 func hashJSON(h uint64, text string) uint64 {
@@ -237,7 +242,7 @@ func (v *JSONValue) hash(h uint64) uint64 {
 			return hashNumeric(h, d)
 		}
 	case JSONBoolean:
-		return mixHash(h, Bool(v.Bool).uint())
+		return mixHash(h, bit(v.Bool))
 	}
 	for i := range v.Items {
 		h = v.Items[i].hash(h)
@@ -291,8 +296,15 @@ func defineComparisons() {
 	for pattern, t := range map[string]*T{"numeric_*": Numeric, "interval_*": Interval, "jsonb_*": JSONB, "pg_lsn_*": PgLSN, "xid8*": Xid8, "oidvector*": OIDVector} {
 		defineComparison(pattern, func(_ *Context, a, b Datum) int { return Compare(t, a, b) })
 	}
-	for _, pattern := range []string{"record_*", "record_image_*"} {
-		defineComparison(pattern, func(_ *Context, a, b Datum) int { return compareRows(a.Tuple(), b.Tuple()) })
+	for _, c := range comparisons {
+		compare := func(_ *Context, a []Datum) (Datum, error) {
+			if err := comparableRows(a[0].Tuple(), a[1].Tuple()); err != nil {
+				return DNull, err
+			}
+			return Bool(c.holds(compareRows(a[0].Tuple(), a[1].Tuple()))), nil
+		}
+		define("record_"+c.suffix, compare)
+		define("record_image_"+c.suffix, compare)
 	}
 	for _, c := range comparisons {
 		define("array_"+c.suffix, func(_ *Context, a []Datum) (Datum, error) {
@@ -300,6 +312,20 @@ func defineComparisons() {
 		})
 	}
 	defineMixedDateComparisons()
+}
+
+// comparableRows reports why two rows can't be compared: PostgreSQL does not cast
+// between their columns.
+func comparableRows(a, b *Tuple) error {
+	for i := range min(len(a.Types), len(b.Types)) {
+		if a.Types[i].OID != b.Types[i].OID {
+			return mismatch("cannot compare dissimilar column types %s and %s at record column %d", a.Types[i].SQLName, b.Types[i].SQLName, i+1)
+		}
+	}
+	if len(a.Types) != len(b.Types) {
+		return mismatch("cannot compare record types with different numbers of columns")
+	}
+	return nil
 }
 
 // defineMixedDateComparisons compares dates, timestamps and timestamptzs with

@@ -71,7 +71,7 @@ func (d *datetimeDecoder) field(f datetimeField, i int, fields []datetimeField) 
 	case signedField:
 		return d.zoneField(f.text)
 	case numberField:
-		return d.numberField(f.text, i, fields)
+		return d.numberField(f.text)
 	}
 	return d.word(f.text)
 }
@@ -305,7 +305,7 @@ func (d *datetimeDecoder) setJulian(whole, fraction string) error {
 	return nil
 }
 
-func (d *datetimeDecoder) numberField(text string, i int, fields []datetimeField) error {
+func (d *datetimeDecoder) numberField(text string) error {
 	point := strings.IndexByte(text, '.')
 	switch {
 	case d.julian:
@@ -328,15 +328,6 @@ func (d *datetimeDecoder) numberField(text string, i int, fields []datetimeField
 	case point >= 0:
 		return errBadFormat
 	}
-	// A lone number before AM or PM is the hour.
-	if d.have&haveTime == 0 && i+1 < len(fields) && (fields[i+1].text == "am" || fields[i+1].text == "pm") && (d.onlyTime || d.have&haveDate == haveDate) {
-		v, err := atoi(text)
-		if err != nil {
-			return err
-		}
-		d.hour = v
-		return d.claim(haveTime)
-	}
 	return d.number(text)
 }
 
@@ -353,6 +344,9 @@ func (d *datetimeDecoder) word(text string) error {
 		if _, names := zoneTables(); names[text] != "" {
 			return d.zoneName(text)
 		}
+		return errBadFormat
+	}
+	if d.onlyTime && (w.kind == monthWord || w.kind == weekdayWord) {
 		return errBadFormat
 	}
 	switch w.kind {
@@ -459,7 +453,7 @@ func (d *datetimeDecoder) finish() error {
 	if d.have&haveDate == haveDate && d.day > daysInMonth(d.year, d.month) {
 		return errFieldOverflow
 	}
-	if d.afternoon >= 0 && d.have&haveTime != 0 {
+	if d.afternoon >= 0 {
 		if d.hour > 12 {
 			return errFieldOverflow
 		}
@@ -469,7 +463,7 @@ func (d *datetimeDecoder) finish() error {
 			d.hour += 12
 		}
 	}
-	if !d.onlyTime && d.have&haveDate != haveDate {
+	if date := d.have & haveDate; date != haveDate && (date != 0 || !d.onlyTime) {
 		return errBadFormat
 	}
 	return nil

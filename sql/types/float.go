@@ -138,7 +138,15 @@ func appendLargeFloat(b []byte, f float64, bits, limit int) []byte {
 					digits++
 				}
 			}
-			return appendGeneral(b, f, digits+1, limit)
+			start := len(b)
+			half := appendGeneral(b, f, -1, limit)
+			plain := string(half[start:])
+			for digits++; digits <= 17; digits++ {
+				if b = appendGeneral(half[:start], f, digits, limit); string(b[start:]) != plain {
+					break
+				}
+			}
+			return b
 		}
 	}
 	return appendGeneral(b, f, -1, limit)

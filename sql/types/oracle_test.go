@@ -73,6 +73,17 @@ func evaluateOracle(ctx *Context, kind, a, b, c string) (oracleValue, error) {
 			return v, err
 		}
 		return castTo(&styled, v, Text)
+	case "unify":
+		left, err := oracleType(a)
+		if err != nil {
+			return oracleValue{}, err
+		}
+		right, err := oracleType(b)
+		if err != nil {
+			return oracleValue{}, err
+		}
+		t, err := UnifyTypes("COALESCE", []*T{left, right})
+		return oracleValue{t, DNull}, err
 	case "binary":
 		return binaryForm(ctx, a, b)
 	case "in":

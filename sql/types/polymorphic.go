@@ -360,8 +360,9 @@ func NewArray(element *T, elements []Datum) *Array {
 
 // UnifyTypes returns the type that alternatives of several types have together
 // (chapter 10.5: UNION, CASE, VALUES, COALESCE, ARRAY, GREATEST, IN). context
-// begins the error message, 42804: "UNION types integer and text cannot be
-// matched". All unknown: text. Modifiers remain where all agree.
+// begins the error messages: 42804 "UNION types integer and text cannot be
+// matched", 42846 "UNION could not convert type uuid to json". All unknown: text.
+// Modifiers remain where all agree. (CASE puts its ELSE first.)
 func UnifyTypes(context string, ts []*T) (*T, error) {
 	if len(ts) == 0 {
 		return Text, nil
@@ -390,6 +391,14 @@ func UnifyTypes(context string, ts []*T) (*T, error) {
 	}
 	if result.OID == UnknownOID {
 		return Text, nil
+	}
+	for _, t := range ts {
+		if !canCoerce(t, result, ImplicitCast) {
+			if context == "" {
+				return nil, mismatch("arguments of anycompatible family cannot be cast to a common type")
+			}
+			return nil, pgerror.Newf(pgerror.CannotCoerce, "%s could not convert type %s to %s", context, t.SQLName, result.SQLName)
+		}
 	}
 	return result.WithTypmod(-1), nil
 }

@@ -1,6 +1,24 @@
 // Package types is what SQL values are: types, datums, their text and binary
 // forms, casts, operators, functions and aggregates with their resolution, as
 // PostgreSQL defines them. It knows nothing of plans or storage.
+//
+//	text, binary ──Parse, ParseBinary──▶ Datum ──AppendText, AppendBinary──▶ text, binary
+//	                                      │ ▲
+//	        ResolveOperator, ResolveFunction ─▶ Bound.Eval      Compare, HashTo
+//	                               FindCast ─▶ BoundCast.Eval
+//
+// What there is comes from PostgreSQL itself: the tables in facts/ (types,
+// casts, operators and the functions behind them, dumped from a server) say the
+// names, OIDs, types and volatilities; Go functions, registered under the names
+// that PostgreSQL's source gives them ("int4pl"), say what they do (see
+// define). An operator or cast without its Go function does not exist.
+// sql/types/functions adds all other functions through Register. Everything is
+// registered by init functions, in this package before those of others, and
+// never changes afterwards, so that all but a Context may be used
+// concurrently.
+//
+// testdata/expected.tsv is what PostgreSQL 15 answers to some 19,000
+// expressions; the tests compare.
 package types
 
 // OID is PostgreSQL's object identifier of a type.

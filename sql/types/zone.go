@@ -38,6 +38,28 @@ func zoneAbbreviation(name string) (int, bool) {
 	return offset, ok
 }
 
+// TimeZoneNames returns the names of the time zones that PostgreSQL lists, in
+// order; some may be missing on this machine.
+func TimeZoneNames() []string { return strings.Fields(zoneNames) }
+
+// TimeZoneAbbreviation is an abbreviation of a time zone, in upper case.
+type TimeZoneAbbreviation struct {
+	Name   string
+	Offset int // seconds east
+	Summer bool
+}
+
+// TimeZoneAbbreviations returns those that PostgreSQL knows, in order.
+func TimeZoneAbbreviations() []TimeZoneAbbreviation {
+	var out []TimeZoneAbbreviation
+	for _, r := range factLines(zoneFacts) {
+		if offset, err := strconv.Atoi(r[1]); err == nil {
+			out = append(out, TimeZoneAbbreviation{Name: r[0], Offset: offset, Summer: r[2] == "t"})
+		}
+	}
+	return out
+}
+
 func unknownZone(name string) *pgerror.Error {
 	return pgerror.Newf(pgerror.InvalidParameterValue, "time zone \"%s\" not recognized", name)
 }

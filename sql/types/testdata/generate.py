@@ -76,6 +76,9 @@ for l, r in itertools.product(samples, samples):
         if not (l == r == "unknown"):
             op(name, l, samples[l], r, samples[r])
 
+for l, r in itertools.product(samples, samples):
+    cases.append(("unify", l, r, "", ""))
+
 # Output in other styles, and the binary forms.
 styled = [("date", "2021-03-04"), ("date", "0044-03-15 BC"), ("timestamp", "2021-03-04 05:06:07.89"), ("timestamp", "0044-03-15 10:00 BC"),
     ("timestamptz", "2021-03-04 05:06:07.89+00"), ("timestamptz", "2021-07-04 05:06:07+00"), ("timestamptz", "1850-01-01 00:00+00"), ("date", "infinity")]
@@ -142,6 +145,8 @@ for n, (kind, a, b, c, d) in enumerate(cases):
         e = literal(a, b)
     elif kind == "out":
         e = "SET " + a + "\x01" + literal(b, c) + "::text"
+    elif kind == "unify":
+        e = "coalesce(%s, %s)" % tuple("null" if t == "unknown" else "null::" + t for t in (a, b))
     elif kind == "binary":
         e = "encode(pg_temp.send(%s), 'hex')" % literal(a, b)
     elif kind == "cast":
