@@ -41,7 +41,7 @@ func (t *Txn) commitWith(ctx context.Context, b *Batch) ([]kvpb.Response, error)
 	}
 	requests := t.buffer.appendRequests(direct, false)
 	if len(requests) == 0 && !t.laid {
-		return responses, t.commitReads()
+		return responses, t.commitReads(ctx)
 	}
 	t.committing = true
 	laid, laidUpTo := t.laid, t.laidUpTo
@@ -161,9 +161,10 @@ func (t *Txn) refreshWrites(ctx context.Context) error {
 }
 
 // commitReads commits a transaction that has written nothing: its reads all
-// hold at its read timestamp already. It is called with t.mu held and unlocks
+// hold at its read timestamp already. No record says that it has ended, so its
+// locks are released before it returns. It is called with t.mu held and unlocks
 // it.
-func (t *Txn) commitReads() error {
+func (t *Txn) commitReads(ctx context.Context) error {
 	if !t.deadline.IsEmpty() && t.deadline.Less(t.txn.ReadTimestamp) {
 		defer t.mu.Unlock()
 		t.failed = &kvpb.TransactionRetryError{Reason: kvpb.RetryDeadline, At: t.txn.ReadTimestamp}
@@ -180,7 +181,7 @@ func (t *Txn) commitReads() error {
 	t.db.heartbeats.remove(t)
 	spans := mergeSpans(t.locks.spans)
 	t.mu.Unlock()
-	t.db.release(c, spans)
+	awaitRelease(ctx, t.db.release(c, spans))
 	return nil
 }
 
@@ -226,8 +227,24 @@ func isVerdict(err error) bool {
 	return errors.As(err, new(*kvpb.TransactionRetryError)) || errors.As(err, new(*kvpb.TransactionAbortedError))
 }
 
-// rollbackPatience bounds how long Rollback keeps its caller.
-const rollbackPatience = time.Second
+// releasePatience bounds how long the release of locks keeps the caller.
+const releasePatience = time.Second
+
+// awaitRelease waits a moment for locks to be released.
+func awaitRelease(ctx context.Context, done <-chan struct{}) {
+	select {
+	case <-done:
+		return
+	default:
+	}
+	timer := time.NewTimer(releasePatience)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
 
 // Rollback ends the transaction without effect. It waits a moment for its locks
 // to be released; what takes longer goes on in the background. It returns nil
@@ -257,13 +274,6 @@ func (t *Txn) Rollback(ctx context.Context) error {
 	} else {
 		done = t.db.release(c, spans)
 	}
-	timer := time.NewTimer(rollbackPatience)
-	defer timer.Stop()
-	select {
-	case <-done:
-	case <-timer.C:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	return nil
+	awaitRelease(ctx, done)
+	return ctx.Err()
 }

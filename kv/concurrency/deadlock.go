@@ -14,17 +14,20 @@ import (
 // A cycle is searched for by those in it: a waiting pusher asks the range of
 // its own record who waits for it, then asks for those who wait for them, and
 // so on, until it meets its pushee. Of the transactions on that path the
-// youngest must give way. If that is the pusher, it aborts itself; if it is
-// the pushee, the push is made again with force; otherwise one of the others
-// finds the same cycle. A cycle closes with a push, and whoever makes it looks
-// at once; the others look at growing intervals.
+// youngest must give way. If that is the pusher, it aborts itself, so that its
+// client learns of a deadlock; if it is the pushee, and it has not done so after
+// a while, the push is made again with force; otherwise one of the others finds
+// the same cycle. A cycle closes with a push, and whoever makes it looks at
+// once; the others look often at first, later at longer intervals.
 
 // Times of the search for cycles. pushAgain bounds how long a push waits
 // before it looks at the pushee's record again, which may have expired.
 const (
 	firstSearch    = 2 * time.Millisecond
 	searchInterval = 50 * time.Millisecond
+	oftenSearches  = 10 // at searchInterval
 	maxInterval    = 400 * time.Millisecond
+	forceAfter     = 120 * time.Millisecond
 	pushAgain      = time.Second
 	maxSearch      = 200 // transactions asked in one search
 )
@@ -147,13 +150,13 @@ func (m *Manager) WaitForPush(ctx context.Context, push *kvpb.PushArgs, query Qu
 	}()
 	again := time.NewTimer(pushAgain)
 	defer again.Stop()
-	interval := firstSearch
-	search := time.NewTimer(interval)
+	search := time.NewTimer(firstSearch)
+	var found time.Time // a cycle in which the pushee should give way
 	defer search.Stop()
 	if push.Pusher.ID.IsZero() || len(push.Pusher.Key) == 0 {
 		search.Stop() // nobody can be waiting for it
 	}
-	for {
+	for searches := 1; ; {
 		select {
 		case <-p.done:
 			return p.pushee, p.err
@@ -170,11 +173,16 @@ func (m *Manager) WaitForPush(ctx context.Context, push *kvpb.PushArgs, query Qu
 				m.logger.Debug("a search for deadlocks could not be finished", "error", err)
 			case verdict == pusherAborted || verdict == pusherGivesWay:
 				return nil, gaveWay(p)
-			case verdict == pusheeGivesWay:
+			case verdict == pusheeGivesWay && found.IsZero():
+				found = time.Now()
+			case verdict == pusheeGivesWay && time.Since(found) >= forceAfter:
 				push.Force, push.Type = true, kvpb.PushAbort
 				return nil, nil
 			}
-			interval = max(min(interval*2, maxInterval), searchInterval)
+			interval := searchInterval
+			if searches++; searches > oftenSearches && verdict == noCycle {
+				interval = maxInterval
+			}
 			search.Reset(interval)
 		}
 	}

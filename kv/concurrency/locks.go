@@ -115,6 +115,7 @@ func (l *lock) holder(id kvpb.TxnID) *holder {
 type lockTable struct {
 	locks    *btree.BTreeG[*lock] // by key
 	finished finishedCache
+	probe    lock // for look-ups
 }
 
 func (t *lockTable) init() {
@@ -126,7 +127,8 @@ func (t *lockTable) get(key []byte) *lock {
 	if t.locks.Len() == 0 {
 		return nil
 	}
-	l, _ := t.locks.Get(&lock{key: key})
+	t.probe.key = key
+	l, _ := t.locks.Get(&t.probe)
 	return l
 }
 

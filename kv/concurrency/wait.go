@@ -137,6 +137,12 @@ func (m *Manager) push(ctx context.Context, g *Guard, s waitState, timeout <-cha
 		// we could be in the way of.
 		return nil
 	}
+	m.mu.Lock()
+	ended := m.table.finished.get(s.blocker.txn.ID)
+	m.mu.Unlock()
+	if ended != nil && s.blocker.held {
+		return m.resolveSpans(ctx, []kvpb.Span{{Key: s.key}}, ended, s.blocker.durable)
+	}
 	pushee, err := m.pushInterruptibly(ctx, g, s, timestamp, kind, timeout)
 	var alive *kvpb.TransactionPushError
 	switch {
