@@ -1,6 +1,7 @@
 package functions
 
 import (
+	_ "embed"
 	"math"
 	"strconv"
 	"strings"
@@ -10,6 +11,11 @@ import (
 	"github.com/cairndb/cairn/sql/pgerror"
 	"github.com/cairndb/cairn/sql/types"
 )
+
+// keywordFacts are what pg_get_keywords() returns in PostgreSQL 15.
+//
+//go:embed keywords.tsv
+var keywordFacts string
 
 func defineCatalog(d definitions) {
 	defineTypeFunctions(d)
@@ -165,7 +171,21 @@ func defineDefinitions(d definitions) {
 		return rows, nil
 	})
 	d.rows("pg_partition_ancestors(regclass)", func(*types.Context, []types.Datum) (types.RowSource, error) { return &valueRows{}, nil })
-	d.rows("pg_get_publication_tables(text)", empty)
+	for _, signature := range []string{"pg_get_publication_tables(text)", "pg_available_extensions()", "pg_available_extension_versions()",
+		"pg_prepared_xact()"} {
+		d.rows(signature, empty)
+	}
+	d.rows("pg_get_keywords()", keywordRows)
+}
+
+// keywordRows are PostgreSQL's keywords.
+func keywordRows(*types.Context, []types.Datum) (types.RowSource, error) {
+	rows := &sliceRows{}
+	for line := range strings.Lines(keywordFacts) {
+		c := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		rows.rows = append(rows.rows, []types.Datum{types.String(c[0]), types.String(c[1]), types.Bool(c[2] == "t"), types.String(c[3]), types.String(c[4])})
+	}
+	return rows, nil
 }
 
 // defineFunctionDefinitions describes built-in functions.

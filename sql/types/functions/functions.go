@@ -52,6 +52,11 @@ func (d definitions) rows(signature string, rows types.RowsFunc) {
 	d.add(signature, types.Overload{Kind: types.SetFunction, Rows: rows})
 }
 
+// bindRows is rows for a function that depends on the types.
+func (d definitions) bindRows(signature string, bind func(args []*types.T, ret *types.T) types.RowsFunc) {
+	d.add(signature, types.Overload{Kind: types.SetFunction, BindRows: bind})
+}
+
 // aggregate defines an aggregate that skips rows with a NULL argument.
 func (d definitions) aggregate(signature string, accumulate func(args []*types.T, ret *types.T) func() types.Accumulator) {
 	d.add(signature, types.Overload{Kind: types.AggregateFunction, Accumulate: accumulate})
@@ -72,7 +77,7 @@ func define() definitions {
 	d := definitions{}
 	for _, group := range []func(definitions){
 		defineStrings, defineBytes, defineRegularExpressions, defineMath, defineNumeric, defineTime, defineTimeFormats,
-		defineJSONBuilding, defineJSON, defineArrays, defineSets, defineSequences, defineSession, defineCatalog,
+		defineJSONBuilding, defineJSON, defineJSONRecords, defineArrays, defineSets, defineSequences, defineSession, defineCatalog,
 		definePrivileges, defineAggregates, defineStatistics, defineOrderedSets, defineWindows,
 	} {
 		group(d)

@@ -1,9 +1,9 @@
 package functions
 
 import (
-	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/text/unicode/norm"
 
@@ -11,19 +11,17 @@ import (
 	"github.com/cairndb/cairn/sql/types"
 )
 
-// keywordsToQuote are PostgreSQL's keywords that are not unreserved, sorted:
+// keywordsToQuote are PostgreSQL's keywords that are not unreserved:
 // quote_ident quotes them.
-var keywordsToQuote = strings.Fields(`
-all analyse analyze and any array as asc asymmetric authorization between bigint binary bit boolean both case cast char character check
-coalesce collate collation column concurrently constraint create cross current_catalog current_date current_role current_schema current_time
-current_timestamp current_user dec decimal default deferrable desc distinct do else end except exists extract false fetch float for foreign
-freeze from full grant greatest group grouping having ilike in initially inner inout int integer intersect interval into is isnull join
-lateral leading least left like limit localtime localtimestamp national natural nchar none normalize not notnull null nullif numeric offset
-on only or order out outer overlaps overlay placing position precision primary real references returning right row select session_user setof
-similar smallint some substring symmetric table tablesample then time timestamp to trailing treat trim true union unique user using values
-varchar variadic verbose when where window with xmlattributes xmlconcat xmlelement xmlexists xmlforest xmlnamespaces xmlparse xmlpi xmlroot
-xmlserialize xmltable
-`)
+var keywordsToQuote = sync.OnceValue(func() map[string]bool {
+	words := make(map[string]bool)
+	for line := range strings.Lines(keywordFacts) {
+		if c := strings.Split(line, "\t"); c[1] != "U" {
+			words[c[0]] = true
+		}
+	}
+	return words
+})
 
 // QuoteIdentifier returns name as SQL writes it: in quotes where it needs them.
 func QuoteIdentifier(name string) string {
@@ -33,8 +31,7 @@ func QuoteIdentifier(name string) string {
 		safe = c == '_' || c >= 'a' && c <= 'z' || c >= '0' && c <= '9'
 	}
 	if safe {
-		_, isKeyword := slices.BinarySearch(keywordsToQuote, name)
-		safe = !isKeyword
+		safe = !keywordsToQuote()[name]
 	}
 	if safe {
 		return name

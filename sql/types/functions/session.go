@@ -244,7 +244,49 @@ func defineServer(d definitions) {
 	d.session("pg_postmaster_start_time()", func(_ *types.Context, s types.SessionFunctions, _ []types.Datum) (types.Datum, error) {
 		return types.Int(s.ServerStartTime()), nil
 	})
+	defineIndexProperties(d)
+	d.rows("pg_timezone_names()", func(ctx *types.Context, _ []types.Datum) (types.RowSource, error) {
+		rows := &sliceRows{}
+		for _, name := range types.TimeZoneNames() {
+			location, err := types.LoadLocation(name)
+			if err != nil {
+				continue
+			}
+			moment := types.TimeOf(ctx.StatementTime).In(location)
+			abbreviation, offset := moment.Zone()
+			rows.rows = append(rows.rows, []types.Datum{types.String(name), types.String(abbreviation),
+				types.IntervalOf(types.IntervalValue{Micros: int64(offset) * microsPerSecond}), types.Bool(moment.IsDST())})
+		}
+		return rows, nil
+	})
+	d.rows("pg_timezone_abbrevs()", func(*types.Context, []types.Datum) (types.RowSource, error) {
+		rows := &sliceRows{}
+		for _, z := range types.TimeZoneAbbreviations() {
+			rows.rows = append(rows.rows, []types.Datum{types.String(z.Name),
+				types.IntervalOf(types.IntervalValue{Micros: int64(z.Offset) * microsPerSecond}), types.Bool(z.Summer)})
+		}
+		return rows, nil
+	})
 	d.session("pg_conf_load_time()", func(_ *types.Context, s types.SessionFunctions, _ []types.Datum) (types.Datum, error) {
 		return types.Int(s.SettingsLoadTime()), nil
 	})
+}
+
+// defineIndexProperties tells what indexes can do: all are ordered.
+func defineIndexProperties(d definitions) {
+	answer := func(properties map[string]bool) types.EvalFunc {
+		return func(_ *types.Context, a []types.Datum) (types.Datum, error) {
+			has, known := properties[strings.ToLower(a[len(a)-1].S)]
+			if !known {
+				return types.DNull, nil
+			}
+			return types.Bool(has), nil
+		}
+	}
+	d.scalar("pg_indexam_has_property(oid,text)", answer(map[string]bool{
+		"can_order": true, "can_unique": true, "can_multi_col": true, "can_exclude": false, "can_include": true,
+	}))
+	d.scalar("pg_index_has_property(regclass,text)", answer(map[string]bool{
+		"clusterable": false, "index_scan": true, "bitmap_scan": false, "backward_scan": true,
+	}))
 }
