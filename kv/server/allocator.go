@@ -54,6 +54,31 @@ func candidatesOf(nodes []cluster.Status) []candidate {
 	return all
 }
 
+// wantedVoters returns how many voters a range should have, given the nodes
+// that are alive: 1 until there are as many as the replication factor.
+func (s *Server) wantedVoters() int {
+	live := 0
+	for _, c := range s.candidates() {
+		if c.live {
+			live++
+		}
+	}
+	if live < replicationFactor {
+		return 1
+	}
+	return replicationFactor
+}
+
+func voters(d *kvpb.RangeDescriptor) int {
+	n := 0
+	for _, r := range d.Replicas {
+		if r.Type == kvpb.Voter {
+			n++
+		}
+	}
+	return n
+}
+
 func (s *Server) planReplicas(d *kvpb.RangeDescriptor) replicaChange {
 	return planReplicas(d, s.candidates(), s.Store, s.ReplaceDeadAfter)
 }

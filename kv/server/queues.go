@@ -285,6 +285,9 @@ type Statistics struct {
 	Ranges  int // replicas here
 	Leases  int // of those, ranges that are served from here
 	Leaders int
+	// Underreplicated counts those led from here that have fewer voters than they
+	// should, given the nodes that are alive.
+	Underreplicated int
 	// LiveBytes and TotalBytes are of all replicas here, without and with old
 	// versions, as the ranges count them.
 	LiveBytes, TotalBytes int64
@@ -297,6 +300,7 @@ type Statistics struct {
 func (s *Server) Statistics() Statistics {
 	var t Statistics
 	now := s.Clock.Now()
+	wanted := s.wantedVoters()
 	for _, raft := range s.store.Replicas() {
 		t.Ranges++
 		if l := raft.Lease(now); l.Mine && l.State == raftstore.LeaseUsable {
@@ -304,6 +308,9 @@ func (s *Server) Statistics() Statistics {
 		}
 		if _, leads := raft.Leader(); leads {
 			t.Leaders++
+			if voters(raft.Descriptor()) < wanted {
+				t.Underreplicated++
+			}
 		}
 		stats := raft.Statistics()
 		t.LiveBytes += stats.LiveBytes

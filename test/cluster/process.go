@@ -252,12 +252,12 @@ func (c *Cluster) WaitReplicated(t testing.TB) {
 			r, _ := n.Metric("cairn_replicas")
 			replicas += r
 		}
-		leases := 0.0
+		leaders := 0.0
 		for _, n := range c.Nodes {
-			l, _ := n.Metric("cairn_leases")
-			leases += l
+			l, _ := n.Metric("cairn_leaders")
+			leaders += l
 		}
-		return leases > 0 && replicas == 3*leases
+		return leaders > 0 && replicas == 3*leaders
 	})
 }
 
