@@ -344,7 +344,7 @@ func FloatPower(a, b float64) (float64, error) {
 	case a < 0 && math.Floor(b) != b:
 		return 0, pgerror.New(pgerror.InvalidArgumentForPower, "a negative number raised to a non-integer power yields a complex result")
 	}
-	r := math.Pow(a, b)
+	r := floatPower(a, b)
 	if !math.IsInf(a, 0) && !math.IsInf(b, 0) {
 		if math.IsInf(r, 0) {
 			return 0, overflow()
