@@ -27,13 +27,14 @@ type script struct {
 	guards  map[string]*Guard
 	cancels map[string]context.CancelFunc
 	news    []string
-	pushes  map[string]chan pushResult // by pushee
-	waiting map[string][]string        // by pushee: who waits for it elsewhere
+	pushes  map[string]*pushResult // that wait, by pushee
+	waiting map[string][]string    // by pushee: who waits for it elsewhere
 }
 
+// pushResult is how all pushes of a transaction end that wait.
 type pushResult struct {
 	pushee *kvpb.Transaction
-	err    error
+	done   chan struct{}
 }
 
 func (s *script) tell(format string, arguments ...any) {
@@ -66,16 +67,21 @@ func (s *script) Push(ctx context.Context, pusher *kvpb.Transaction, _ hlc.Times
 		return s.txns[name], nil
 	}
 	s.mu.Lock()
-	results := s.pushes[name]
-	if results == nil {
-		results = make(chan pushResult)
-		s.pushes[name] = results
+	result := s.pushes[name]
+	if result == nil {
+		result = &pushResult{done: make(chan struct{})}
+		s.pushes[name] = result
 	}
 	s.mu.Unlock()
 	select {
-	case r := <-results:
-		return r.pushee, r.err
+	case <-result.done:
+		return result.pushee, nil
 	case <-ctx.Done():
+	}
+	select {
+	case <-result.done:
+		return result.pushee, nil // both at once
+	default:
 		s.tell("%s's push of %s is given up", by, name)
 		return nil, ctx.Err()
 	}
@@ -232,14 +238,13 @@ func (s *script) run(d *datadriven.TestData) string {
 			t.WriteTimestamp = at(ts)
 		}
 		s.m.TransactionUpdated(t)
-		for done := false; !done && s.pushes[s.name(t.ID)] != nil; {
-			select {
-			case s.pushes[s.name(t.ID)] <- pushResult{pushee: t}:
-				synctest.Wait()
-			default:
-				done = true
-			}
+		s.mu.Lock()
+		if result := s.pushes[s.name(t.ID)]; result != nil {
+			result.pushee = t
+			close(result.done)
+			delete(s.pushes, s.name(t.ID))
 		}
+		s.mu.Unlock()
 	case "resolved":
 		t := txnOf()
 		s.m.LocksResolved(&kvpb.ResolveArgs{Txn: t.TxnMeta, Status: t.Status}, span(key))
@@ -339,7 +344,7 @@ func TestScripts(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		synctest.Test(t, func(t *testing.T) {
 			s := &script{t: t, txns: map[string]*kvpb.Transaction{}, guards: map[string]*Guard{}, cancels: map[string]context.CancelFunc{},
-				pushes: map[string]chan pushResult{}, waiting: map[string][]string{}}
+				pushes: map[string]*pushResult{}, waiting: map[string][]string{}}
 			s.m = NewManager(Config{Pusher: s})
 			datadriven.RunTest(t, path, func(_ *testing.T, d *datadriven.TestData) string { return s.run(d) })
 			for _, cancel := range s.cancels {
