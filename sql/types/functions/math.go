@@ -135,7 +135,7 @@ func squareRoot(x float64) (float64, error) {
 }
 
 func exponential(x float64) (float64, error) {
-	v := math.Exp(x)
+	v := types.FloatExp(x)
 	if v == 0 && !math.IsInf(x, 0) {
 		return 0, errUnderflow()
 	}
@@ -167,14 +167,14 @@ func naturalLogarithm(x float64) (float64, error) {
 	if err := checkLogarithm(floatSign(x)); err != nil {
 		return 0, err
 	}
-	return math.Log(x), nil
+	return types.FloatLog(x), nil
 }
 
 func decimalLogarithm(x float64) (float64, error) {
 	if err := checkLogarithm(floatSign(x)); err != nil {
 		return 0, err
 	}
-	return math.Log10(x), nil
+	return types.FloatLog10(x), nil
 }
 
 // periodic refuses infinity.
