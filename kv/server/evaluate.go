@@ -249,6 +249,7 @@ func (x *execution) write(ctx context.Context) error {
 		x.applied()
 		return x.closeWriter(nil)
 	}
+	x.server.Clock.Update(x.writeAt) // what is served lies below the clock
 	command.LeaseSequence = x.lease.Sequence
 	proposal, err := x.replica.raft.Propose(ctx, &command)
 	if err = x.closeWriter(err); err != nil {

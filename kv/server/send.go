@@ -133,7 +133,6 @@ type execution struct {
 	lease           raftstore.LeaseStatus
 	guard           *concurrency.Guard
 	request         concurrency.Request
-	skip            func([]byte) bool
 
 	// resolvesAtEnd: there may be intents that EndTxn resolves; the latches for
 	// that are taken.
@@ -270,6 +269,8 @@ func (x *execution) begin() error {
 	if err := x.shape.err; err != nil {
 		return err
 	}
+	// What is served lies below the clock.
+	s.Clock.Update(x.shape.latest)
 	x.txn = b.Txn
 	if b.Txn == nil {
 		x.readAt = b.Timestamp

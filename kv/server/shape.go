@@ -19,6 +19,8 @@ type batchShape struct {
 	end       *kvpb.EndTxnArgs
 	push      *kvpb.PushArgs // of its only request, a PushTxn
 	txnWrites bool           // it has writes to keys
+	// latest is the latest timestamp that a push or resolution brings along.
+	latest hlc.Timestamp
 }
 
 // isWrite reports whether the kind writes keys for a transaction.
@@ -100,11 +102,13 @@ func (s *batchShape) add(b *kvpb.BatchRequest, r *kvpb.Request, i int) error {
 		if k == kvpb.PushTxn {
 			s.push = r.Push
 		}
+		s.latest = s.latest.Max(r.Push.PushTo).Max(r.Push.Pushee.WriteTimestamp)
 	case k == kvpb.ResolveIntent, k == kvpb.ResolveIntentRange:
 		s.writes = true
 		if r.Resolve == nil {
 			return malformed("a resolution without arguments")
 		}
+		s.latest = s.latest.Max(r.Resolve.Txn.WriteTimestamp)
 	case k == kvpb.Refresh, k == kvpb.RefreshRange:
 		if b.Txn == nil {
 			return malformed("a refresh without a transaction")
