@@ -25,15 +25,15 @@ func (c *connection) authenticate(ctx context.Context, r *startupRequest) error 
 	secure, ok := c.conn.(*tls.Conn)
 	if !ok {
 		host, _, _ := net.SplitHostPort(c.conn.RemoteAddr().String())
-		return pgerror.Newf(pgerror.InvalidAuthorization, "no pg_hba.conf entry for host %q, user %q, database %q, no encryption", host, r.user, r.database).
+		return pgerror.Newf(pgerror.InvalidAuthorization, "no pg_hba.conf entry for host \"%s\", user \"%s\", database \"%s\", no encryption", host, r.user, r.database).
 			WithHint("This cluster takes encrypted connections only: use sslmode=verify-full with sslrootcert=ca.crt.")
 	}
 	if chains := secure.ConnectionState().VerifiedChains; len(chains) > 0 && len(chains[0]) > 0 {
 		if name := chains[0][0].Subject.CommonName; name == r.user {
 			return checkLogin(role, r.user)
 		} else if role == nil || role.Password == "" {
-			return pgerror.Newf(pgerror.InvalidAuthorization, "certificate authentication failed for user %q", r.user).
-				WithDetail("The certificate is that of %q.", name)
+			return pgerror.Newf(pgerror.InvalidAuthorization, "certificate authentication failed for user \"%s\"", r.user).
+				WithDetail("The certificate is that of \"%s\".", name)
 		}
 	}
 	return c.password(role, r.user)
@@ -42,10 +42,10 @@ func (c *connection) authenticate(ctx context.Context, r *startupRequest) error 
 // checkLogin refuses roles that are not there or may not log in.
 func checkLogin(role *catalog.Role, name string) error {
 	if role == nil {
-		return pgerror.Newf(pgerror.InvalidAuthorization, "role %q does not exist", name)
+		return pgerror.Newf(pgerror.InvalidAuthorization, "role \"%s\" does not exist", name)
 	}
 	if !role.Login && !role.Superuser {
-		return pgerror.Newf(pgerror.InvalidAuthorization, "role %q is not permitted to log in", name)
+		return pgerror.Newf(pgerror.InvalidAuthorization, "role \"%s\" is not permitted to log in", name)
 	}
 	return nil
 }
@@ -53,7 +53,7 @@ func checkLogin(role *catalog.Role, name string) error {
 // password runs SCRAM-SHA-256 (RFC 7677). A role that is not there, or has no
 // password, fails as a wrong password does, after the same exchange.
 func (c *connection) password(role *catalog.Role, user string) error {
-	wrong := pgerror.Newf(pgerror.InvalidPassword, "password authentication failed for user %q", user)
+	wrong := pgerror.Newf(pgerror.InvalidPassword, "password authentication failed for user \"%s\"", user)
 	stored := ""
 	if role != nil {
 		stored = role.Password

@@ -67,6 +67,8 @@ type connection struct {
 	bind     sql.BindArguments
 	skipping bool // until the next Sync, after an error
 	hasLimit bool // a read deadline is set
+	// atRest: the last message either way was ReadyForQuery.
+	atRest bool
 }
 
 // run serves the connection to its end.
@@ -123,7 +125,10 @@ func (c *connection) serve() {
 // read waits for a message, no longer than the session's settings allow.
 func (c *connection) read() (byte, []byte, error) {
 	if !c.reader.buffered() {
-		limit, _ := c.session.IdleTimeout()
+		limit := time.Duration(0)
+		if c.atRest {
+			limit, _ = c.session.IdleTimeout()
+		}
 		if limit > 0 {
 			_ = c.conn.SetReadDeadline(time.Now().Add(limit))
 			c.hasLimit = true
@@ -134,12 +139,15 @@ func (c *connection) read() (byte, []byte, error) {
 		if c.session.Terminated() != nil {
 			return 0, nil, os.ErrDeadlineExceeded
 		}
-		if c.server.draining.Load() && c.session.Status() == 'I' && !c.skipping {
+		if c.server.draining.Load() && c.idle() {
 			return 0, nil, errDraining
 		}
 	}
 	return c.reader.next()
 }
+
+// idle reports whether the client waits for nothing and has nothing open.
+func (c *connection) idle() bool { return c.atRest && c.session.Status() == 'I' }
 
 var errDraining = errors.New("draining")
 
@@ -172,14 +180,14 @@ func (c *connection) readFailed(err error) bool {
 		}
 		if c.server.draining.Load() {
 			// Within a transaction the client may finish it.
-			if c.session.Status() == 'I' {
+			if c.idle() {
 				c.fatal(shuttingDown())
 				return false
 			}
 			c.hasLimit = true
 			return true
 		}
-		if limit, reason := c.session.IdleTimeout(); limit > 0 {
+		if limit, reason := c.session.IdleTimeout(); limit > 0 && c.atRest {
 			c.fatal(reason)
 			return false
 		}
@@ -198,6 +206,7 @@ func (c *connection) ready() {
 	c.session.Changed(c.writer.parameterStatus)
 	c.writer.ready(c.session.Status())
 	_ = c.writer.flush()
+	c.atRest = true
 }
 
 // failed answers with an error; in the extended protocol the messages up to
@@ -216,6 +225,7 @@ func (c *connection) failed(extended bool, err error) {
 
 // dispatch answers a message; false ends the connection.
 func (c *connection) dispatch(kind byte, body []byte) bool {
+	c.atRest = false
 	switch kind {
 	case 'X':
 		return false

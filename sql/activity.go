@@ -10,6 +10,9 @@ var _ catalog.SessionState = (*Session)(nil)
 func (s *Session) Settings() []catalog.Setting {
 	list := make([]catalog.Setting, 0, len(settingList))
 	for _, g := range settingList {
+		if g.hidden {
+			continue
+		}
 		source := "default"
 		if v := s.current.get(g); v != g.standard {
 			source = "session"

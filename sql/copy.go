@@ -53,11 +53,11 @@ func copyColumns(t *catalog.Table, names []string, from bool) ([]*catalog.Column
 		c := t.ColumnNamed(name)
 		switch {
 		case c == nil || c.Hidden:
-			return nil, pgerror.Newf(pgerror.UndefinedColumn, "column %q of relation %q does not exist", name, t.Name)
+			return nil, pgerror.Newf(pgerror.UndefinedColumn, "column \"%s\" of relation \"%s\" does not exist", name, t.Name)
 		case seen[name]:
-			return nil, pgerror.Newf(pgerror.DuplicateColumn, "column %q specified more than once", name)
+			return nil, pgerror.Newf(pgerror.DuplicateColumn, "column \"%s\" specified more than once", name)
 		case c.Generated != "" && from:
-			return nil, pgerror.Newf(pgerror.InvalidColumnReference, "column %q is a generated column", name).WithDetail("Generated columns cannot be used in COPY.")
+			return nil, pgerror.Newf(pgerror.InvalidColumnReference, "column \"%s\" is a generated column", name).WithDetail("Generated columns cannot be used in COPY.")
 		}
 		seen[name] = true
 		columns = append(columns, c)
@@ -83,10 +83,10 @@ func (s *Session) copyFrom(ctx context.Context, n *parser.Copy, format *copyForm
 		if relation.Kind() == catalog.SequenceKind {
 			kind = "sequence"
 		}
-		return 0, pgerror.Newf(pgerror.WrongObjectType, "cannot copy to %s %q", kind, relation.Head().Name)
+		return 0, pgerror.Newf(pgerror.WrongObjectType, "cannot copy to %s \"%s\"", kind, relation.Head().Name)
 	}
 	if table.IsVirtual() {
-		return 0, pgerror.Newf(pgerror.InsufficientPrivilege, "permission denied: %q is a system catalog", table.Name)
+		return 0, pgerror.Newf(pgerror.InsufficientPrivilege, "permission denied: \"%s\" is a system catalog", table.Name)
 	}
 	columns, err := copyColumns(table, n.Columns, true)
 	if err != nil {
@@ -278,10 +278,10 @@ func (in *copyInput) checkHeader(line []byte) error {
 	}
 	for i, f := range fields {
 		if f.null {
-			return in.at(pgerror.Newf(pgerror.BadCopyFileFormat, "column name mismatch in header line field %d: got null value (%q), expected %q", i+1, in.format.null, in.columns[i].Name), in.line, "", line)
+			return in.at(pgerror.Newf(pgerror.BadCopyFileFormat, "column name mismatch in header line field %d: got null value (\"%s\"), expected \"%s\"", i+1, in.format.null, in.columns[i].Name), in.line, "", line)
 		}
 		if string(f.text) != in.columns[i].Name {
-			return in.at(pgerror.Newf(pgerror.BadCopyFileFormat, "column name mismatch in header line field %d: got %q, expected %q", i+1, f.text, in.columns[i].Name), in.line, "", line)
+			return in.at(pgerror.Newf(pgerror.BadCopyFileFormat, "column name mismatch in header line field %d: got \"%s\", expected \"%s\"", i+1, f.text, in.columns[i].Name), in.line, "", line)
 		}
 	}
 	return nil
@@ -297,7 +297,7 @@ func (in *copyInput) fill(row int, fields []copyField) error {
 			if len(in.columns) == 1 && len(fields) == 0 {
 				break
 			}
-			return in.at(pgerror.Newf(pgerror.BadCopyFileFormat, "missing data for column %q", c.Name), in.line, "", in.scanner.line)
+			return in.at(pgerror.Newf(pgerror.BadCopyFileFormat, "missing data for column \"%s\"", c.Name), in.line, "", in.scanner.line)
 		}
 		f := fields[i]
 		if in.format.isNull(f, i) {
@@ -474,9 +474,9 @@ func (s *Session) copyQuery(ctx context.Context, n *parser.Copy, format *copyFor
 	table, ok := relation.(*catalog.Table)
 	if !ok {
 		if relation.Kind() == catalog.ViewKind {
-			return nil, nil, pgerror.Newf(pgerror.WrongObjectType, "cannot copy from view %q", relation.Head().Name).WithHint("Try the COPY (SELECT ...) TO variant.")
+			return nil, nil, pgerror.Newf(pgerror.WrongObjectType, "cannot copy from view \"%s\"", relation.Head().Name).WithHint("Try the COPY (SELECT ...) TO variant.")
 		}
-		return nil, nil, pgerror.Newf(pgerror.WrongObjectType, "cannot copy from sequence %q", relation.Head().Name)
+		return nil, nil, pgerror.Newf(pgerror.WrongObjectType, "cannot copy from sequence \"%s\"", relation.Head().Name)
 	}
 	columns, err := copyColumns(table, n.Columns, false)
 	if err != nil {

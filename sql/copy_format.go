@@ -84,7 +84,7 @@ func (f *copyFormat) option(o parser.Option) error {
 		case "binary":
 			return pgerror.Unsupported("COPY in the binary format")
 		default:
-			return pgerror.Newf(pgerror.InvalidParameterValue, "COPY format %q not recognized", o.Value)
+			return pgerror.Newf(pgerror.InvalidParameterValue, "COPY format \"%s\" not recognized", o.Value)
 		}
 	case "freeze":
 		// A matter of PostgreSQL's storage.
@@ -122,7 +122,7 @@ func (f *copyFormat) option(o parser.Option) error {
 			return pgerror.New(pgerror.InvalidParameterValue, "argument to option \"encoding\" must be a valid encoding name")
 		}
 	default:
-		return pgerror.Newf(pgerror.Syntax, "option %q not recognized", o.Name)
+		return pgerror.Newf(pgerror.Syntax, "option \"%s\" not recognized", o.Name)
 	}
 	return nil
 }
@@ -135,7 +135,7 @@ func (f *copyFormat) check(from, hasQuote, hasEscape bool) error {
 	case strings.ContainsAny(f.null, "\r\n"):
 		return pgerror.New(pgerror.InvalidParameterValue, "COPY null representation cannot use newline or carriage return")
 	case !f.csv && strings.IndexByte("\\.abcdefghijklmnopqrstuvwxyz0123456789", f.delimiter) >= 0:
-		return pgerror.Newf(pgerror.InvalidParameterValue, "COPY delimiter cannot be %q", string(f.delimiter))
+		return pgerror.Newf(pgerror.InvalidParameterValue, "COPY delimiter cannot be \"%s\"", string(f.delimiter))
 	case !f.csv && hasQuote:
 		return unsupported("COPY quote available only in CSV mode")
 	case f.csv && f.delimiter == f.quote:
@@ -180,7 +180,7 @@ func (f *copyFormat) resolveNames(names []string) error {
 		for _, name := range list {
 			i := slices.Index(names, name)
 			if i < 0 {
-				return nil, pgerror.Newf(pgerror.InvalidColumnReference, "%s column %q not referenced by COPY", what, name)
+				return nil, pgerror.Newf(pgerror.InvalidColumnReference, "%s column \"%s\" not referenced by COPY", what, name)
 			}
 			marks[i] = true
 		}

@@ -36,7 +36,7 @@ func (s *Session) runDeclare(ctx context.Context, n *parser.DeclareCursor, p *pr
 		return pgerror.New(pgerror.InvalidCursorDefinition, "cannot specify both SCROLL and NO SCROLL")
 	}
 	if s.portals[n.Name] != nil {
-		return pgerror.Newf(pgerror.DuplicateCursor, "cursor %q already exists", n.Name)
+		return pgerror.Newf(pgerror.DuplicateCursor, "cursor \"%s\" already exists", n.Name)
 	}
 	c, err := s.buildPlan(ctx, n.Query, p.text, p.declared)
 	if err != nil {
@@ -183,7 +183,7 @@ func (s *Session) runFetch(ctx context.Context, n *parser.Fetch, out *output) (C
 	}
 	p := s.portals[n.Cursor]
 	if p == nil {
-		return tag, pgerror.Newf(pgerror.InvalidCursorName, "cursor %q does not exist", n.Cursor)
+		return tag, pgerror.Newf(pgerror.InvalidCursorName, "cursor \"%s\" does not exist", n.Cursor)
 	}
 	if p.cursor == nil {
 		return tag, pgerror.Unsupported("FETCH from a portal of the extended protocol")
@@ -293,7 +293,7 @@ func (s *Session) runCloseCursor(n *parser.CloseCursor) (string, error) {
 	}
 	p := s.portals[n.Name]
 	if p == nil {
-		return "", pgerror.Newf(pgerror.InvalidCursorName, "cursor %q does not exist", n.Name)
+		return "", pgerror.Newf(pgerror.InvalidCursorName, "cursor \"%s\" does not exist", n.Name)
 	}
 	s.closePortal(p)
 	return "CLOSE CURSOR", nil

@@ -46,10 +46,10 @@ func explainOptions(list []parser.Option) (o opt.ExplainOptions, err error) {
 			case "xml", "yaml":
 				return o, pgerror.Unsupported("EXPLAIN (FORMAT " + w.Value + ")")
 			default:
-				return o, pgerror.Newf(pgerror.InvalidParameterValue, "unrecognized value for EXPLAIN option %q: %q", w.Name, w.Value)
+				return o, pgerror.Newf(pgerror.InvalidParameterValue, "unrecognized value for EXPLAIN option \"%s\": \"%s\"", w.Name, w.Value)
 			}
 		default:
-			return o, pgerror.Newf(pgerror.Syntax, "unrecognized EXPLAIN option %q", w.Name)
+			return o, pgerror.Newf(pgerror.Syntax, "unrecognized EXPLAIN option \"%s\"", w.Name)
 		}
 	}
 	if !summary {
@@ -73,7 +73,7 @@ func (s *Session) runExplain(ctx context.Context, n *parser.Explain, p *prepared
 		}
 		statement, declared, parameters = q.statement.AST, q.parameters, nil
 		if len(e.Arguments) != len(q.parameters) {
-			return pgerror.Newf(pgerror.Syntax, "wrong number of parameters for prepared statement %q", e.Name)
+			return pgerror.Newf(pgerror.Syntax, "wrong number of parameters for prepared statement \"%s\"", e.Name)
 		}
 		for i, a := range e.Arguments {
 			d, err := s.evaluate(ctx, a, q.parameters[i])

@@ -26,7 +26,7 @@ func (s *Session) sequence(ctx context.Context, id types.OID) (*catalog.Sequence
 	}
 	q, ok := r.(*catalog.Sequence)
 	if !ok {
-		return nil, pgerror.Newf(pgerror.WrongObjectType, "%q is not a sequence", r.Head().Name)
+		return nil, pgerror.Newf(pgerror.WrongObjectType, "\"%s\" is not a sequence", r.Head().Name)
 	}
 	return q, nil
 }

@@ -375,7 +375,7 @@ func (s *Session) SerialSequence(ctx context.Context, table, column string) (str
 		t, _ = r.(*catalog.Table)
 	}
 	if t == nil {
-		return "", false, pgerror.Newf(pgerror.UndefinedTable, "relation %q does not exist", table)
+		return "", false, pgerror.Newf(pgerror.UndefinedTable, "relation \"%s\" does not exist", table)
 	}
 	c := t.ColumnNamed(column)
 	if c == nil {

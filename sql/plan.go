@@ -351,7 +351,7 @@ func (c *textCache) expression(text string) (parser.Expression, error) {
 		}
 	}
 	if e == nil {
-		return nil, pgerror.Newf(pgerror.Syntax, "%q is not an expression", text)
+		return nil, pgerror.Newf(pgerror.Syntax, "\"%s\" is not an expression", text)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -158,10 +158,10 @@ func (s *Session) stopPortal(p *portal) error {
 		err = p.query.Close()
 		p.query = nil
 	}
-	if p.shared {
-		p.prepared.busy, p.shared = false, false
+	if p.shared && p.prepared.executable == p.executable {
+		p.prepared.busy = false
 	}
-	p.executable, p.batch = nil, nil
+	p.shared, p.executable, p.batch = false, nil, nil
 	return err
 }
 

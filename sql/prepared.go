@@ -67,7 +67,7 @@ func (s *Session) Parse(name, text string, parameters []types.OID) error {
 }
 
 func duplicateStatement(name string) error {
-	return pgerror.Newf(pgerror.DuplicatePreparedStatement, "prepared statement %q already exists", name)
+	return pgerror.Newf(pgerror.DuplicatePreparedStatement, "prepared statement \"%s\" already exists", name)
 }
 
 // check finds out a statement's parameters and columns.
@@ -173,14 +173,14 @@ func (s *Session) statement(name []byte) (*prepared, error) {
 }
 
 func undefinedStatement(name string) error {
-	return pgerror.Newf(pgerror.InvalidSQLStatementName, "prepared statement %q does not exist", name)
+	return pgerror.Newf(pgerror.InvalidSQLStatementName, "prepared statement \"%s\" does not exist", name)
 }
 
 func (s *Session) portal(name []byte) (*portal, error) {
 	if p := s.portals[string(name)]; p != nil {
 		return p, nil
 	}
-	return nil, pgerror.Newf(pgerror.InvalidCursorName, "portal %q does not exist", name)
+	return nil, pgerror.Newf(pgerror.InvalidCursorName, "portal \"%s\" does not exist", name)
 }
 
 // CloseStatement forgets a statement; it need not exist.
@@ -213,7 +213,7 @@ func (s *Session) bind(portalName, statementName []byte, a *BindArguments) error
 		return pgerror.Newf(pgerror.ProtocolViolation, "bind message has %d parameter formats but %d parameters", n, len(a.Parameters))
 	}
 	if len(a.Parameters) != len(p.parameters) {
-		return pgerror.Newf(pgerror.ProtocolViolation, "bind message supplies %d parameters, but prepared statement %q requires %d", len(a.Parameters), p.name, len(p.parameters))
+		return pgerror.Newf(pgerror.ProtocolViolation, "bind message supplies %d parameters, but prepared statement \"%s\" requires %d", len(a.Parameters), p.name, len(p.parameters))
 	}
 	if n := len(a.ResultFormats); n > 1 && n != len(p.columns) {
 		return pgerror.Newf(pgerror.ProtocolViolation, "bind message has %d result formats but query has %d columns", n, len(p.columns))
@@ -225,7 +225,7 @@ func (s *Session) bind(portalName, statementName []byte, a *BindArguments) error
 	}
 	if old := s.portals[string(portalName)]; old != nil {
 		if len(portalName) > 0 {
-			return pgerror.Newf(pgerror.DuplicateCursor, "cursor %q already exists", portalName)
+			return pgerror.Newf(pgerror.DuplicateCursor, "cursor \"%s\" already exists", portalName)
 		}
 		s.closePortal(old)
 	}
@@ -351,7 +351,7 @@ func (s *Session) executeOnce(ctx context.Context, p *portal, limit int64) (susp
 			return false, err
 		}
 	} else if p.done && p.columns == nil {
-		return false, pgerror.Newf(pgerror.ObjectNotInPrerequisiteState, "portal %q cannot be run", p.name)
+		return false, pgerror.Newf(pgerror.ObjectNotInPrerequisiteState, "portal \"%s\" cannot be run", p.name)
 	}
 	if suspended, err = s.runPortal(ctx, p, limit); err != nil {
 		return false, err

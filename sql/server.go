@@ -15,6 +15,7 @@ import (
 	"github.com/cairndb/cairn/sql/jobs"
 	"github.com/cairndb/cairn/sql/pgerror"
 	"github.com/cairndb/cairn/sql/types"
+	_ "github.com/cairndb/cairn/sql/types/functions" // registers the functions
 	"github.com/cairndb/cairn/txn"
 	"github.com/cairndb/cairn/txn/hlc"
 )

@@ -93,7 +93,7 @@ func (s *Session) establish() error {
 			return err
 		}
 		if role == nil {
-			return pgerror.Newf(pgerror.InvalidAuthorization, "role %q does not exist", s.request.User)
+			return pgerror.Newf(pgerror.InvalidAuthorization, "role \"%s\" does not exist", s.request.User)
 		}
 		superuser := onOff(role.Superuser)
 		s.lasting = s.lasting.with(settingTable["is_superuser"], superuser).with(settingTable["session_authorization"], s.request.User)
@@ -102,7 +102,7 @@ func (s *Session) establish() error {
 			return err
 		}
 		if d == nil {
-			return pgerror.Newf(pgerror.InvalidCatalogName, "database %q does not exist", s.request.Database)
+			return pgerror.Newf(pgerror.InvalidCatalogName, "database \"%s\" does not exist", s.request.Database)
 		}
 		return nil
 	})
@@ -255,6 +255,7 @@ func (s *Session) end(cancel context.CancelFunc) {
 	if s.ctx.Err() != nil && s.terminated == nil {
 		s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	}
+	s.types.Ctx = s.ctx
 }
 
 // guard runs a part of a statement. A panic in it becomes an error of the

@@ -31,13 +31,13 @@ func isCustomSetting(name string) bool {
 func (g *setting) settable() error {
 	switch g.context {
 	case "internal":
-		return pgerror.Newf(pgerror.CantChangeRuntimeParam, "parameter %q cannot be changed", g.name)
+		return pgerror.Newf(pgerror.CantChangeRuntimeParam, "parameter \"%s\" cannot be changed", g.name)
 	case "postmaster":
-		return pgerror.Newf(pgerror.CantChangeRuntimeParam, "parameter %q cannot be changed without restarting the server", g.name)
+		return pgerror.Newf(pgerror.CantChangeRuntimeParam, "parameter \"%s\" cannot be changed without restarting the server", g.name)
 	case "sighup":
-		return pgerror.Newf(pgerror.CantChangeRuntimeParam, "parameter %q cannot be changed now", g.name)
+		return pgerror.Newf(pgerror.CantChangeRuntimeParam, "parameter \"%s\" cannot be changed now", g.name)
 	case "backend", "superuser-backend":
-		return pgerror.Newf(pgerror.CantChangeRuntimeParam, "parameter %q cannot be set after connection start", g.name)
+		return pgerror.Newf(pgerror.CantChangeRuntimeParam, "parameter \"%s\" cannot be set after connection start", g.name)
 	}
 	return nil
 }
@@ -143,7 +143,7 @@ func (s *Session) setRole(g *setting, name string, local bool) error {
 		return err
 	}
 	if role == nil {
-		return pgerror.Newf(pgerror.InvalidParameterValue, "role %q does not exist", name)
+		return pgerror.Newf(pgerror.InvalidParameterValue, "role \"%s\" does not exist", name)
 	}
 	own, err := s.tx.catalog.RoleNamed(s.types.Ctx, s.request.User)
 	if err != nil {
@@ -157,7 +157,7 @@ func (s *Session) setRole(g *setting, name string, local bool) error {
 			}
 		}
 		if !member {
-			return pgerror.Newf(pgerror.InsufficientPrivilege, "permission denied to set %s %q", strings.ReplaceAll(g.name, "_", " "), name)
+			return pgerror.Newf(pgerror.InsufficientPrivilege, "permission denied to set %s \"%s\"", strings.ReplaceAll(g.name, "_", " "), name)
 		}
 	}
 	s.put(g, name, local)
@@ -186,7 +186,7 @@ func (s *Session) put(g *setting, value string, local bool) {
 func (s *Session) resetSetting(g *setting, local bool) error {
 	switch g.name {
 	case "transaction_isolation", "transaction_read_only", "transaction_deferrable":
-		return pgerror.Newf(pgerror.FeatureNotSupported, "parameter %q cannot be reset", g.name)
+		return pgerror.Newf(pgerror.FeatureNotSupported, "parameter \"%s\" cannot be reset", g.name)
 	case "session_authorization":
 		s.put(settingTable["role"], "none", local)
 	}
@@ -287,6 +287,9 @@ func (s *Session) runShow(n *parser.Show, out *output) error {
 	var rows [][]types.Datum
 	if n.Name == "all" {
 		for _, g := range settingList {
+			if g.hidden {
+				continue
+			}
 			rows = append(rows, []types.Datum{types.String(g.name), types.String(s.show(g)), types.String(g.description)})
 		}
 	} else {

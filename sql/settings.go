@@ -183,7 +183,7 @@ func readDateStyle(text string) (string, error) {
 			newOrder = "MDY"
 		case w == "default":
 		default:
-			return "", settingTable["datestyle"].invalid(text).WithDetail("Unrecognized key word: %q.", strings.TrimSpace(word))
+			return "", settingTable["datestyle"].invalid(text).WithDetail("Unrecognized key word: \"%s\".", strings.TrimSpace(word))
 		}
 		if newStyle != "" {
 			if seenStyle != "" && seenStyle != newStyle {
@@ -259,22 +259,6 @@ func splitIdentifiers(text string) ([]string, bool) {
 	}
 }
 
-// quoteIdentifier quotes a name where SQL needs it, leaving keywords as they
-// are: it serves lists of names that this package reads again.
-func quoteIdentifier(name string) string {
-	plain := name != "" && (name[0] < '0' || name[0] > '9')
-	for i := range len(name) {
-		c := name[i]
-		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' {
-			plain = false
-		}
-	}
-	if plain {
-		return name
-	}
-	return `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
-}
-
 // settingText turns the values of SET into the text of one value.
 func settingText(g *setting, values []parser.Expression) (string, error) {
 	list := g.name == "search_path" || g.name == "DateStyle" || g.name == "temp_tablespaces"
@@ -288,7 +272,7 @@ func settingText(g *setting, values []parser.Expression) (string, error) {
 			return "", err
 		}
 		if list && g.name != "DateStyle" {
-			text = quoteIdentifier(text)
+			text = types.QuoteIdentifier(text)
 		}
 		parts = append(parts, text)
 	}
@@ -313,5 +297,5 @@ func constantText(g *setting, e parser.Expression) (string, error) {
 		// SET TIME ZONE INTERVAL '…'
 		return constantText(g, k.Argument)
 	}
-	return "", pgerror.Newf(pgerror.InvalidParameterValue, "invalid value for parameter %q", g.name)
+	return "", pgerror.Newf(pgerror.InvalidParameterValue, "invalid value for parameter \"%s\"", g.name)
 }

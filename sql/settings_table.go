@@ -29,6 +29,8 @@ type setting struct {
 	choices     []string // of an enum
 	// reported: the client is told of each change (ParameterStatus).
 	reported bool
+	// hidden ones are not in SHOW ALL.
+	hidden bool
 	// only lists the values that keep the meaning of statements as it is; nil: all
 	// valid ones do, or are honoured.
 	only []string
@@ -84,7 +86,7 @@ func init() {
 		settingList = append(settingList, g)
 	}
 	user := func(name, standard, kind string) *setting {
-		return &setting{name: name, standard: standard, category: "Client Connection Defaults / Statement Behavior", context: "user", kind: kind}
+		return &setting{name: name, standard: standard, category: "Client Connection Defaults / Statement Behavior", context: "user", kind: kind, hidden: true}
 	}
 	settingList = append(settingList, user("is_superuser", "off", "bool"), user("session_authorization", "", "string"), user("role", "none", "string"), user("seed", "", "real"))
 	settingList[len(settingList)-4].context = "internal"
@@ -113,7 +115,7 @@ func findSetting(name string) (*setting, error) {
 	if g, ok := settingTable[strings.ToLower(name)]; ok {
 		return g, nil
 	}
-	return nil, pgerror.Newf(pgerror.UndefinedObject, "unrecognized configuration parameter %q", name)
+	return nil, pgerror.Newf(pgerror.UndefinedObject, "unrecognized configuration parameter \"%s\"", name)
 }
 
 // canonical returns the value as SHOW prints it, or says why it can't be.
@@ -126,7 +128,7 @@ func (g *setting) canonical(text string) (string, error) {
 	case g.kind == "bool":
 		on, ok := parseBool(text)
 		if !ok {
-			return "", pgerror.Newf(pgerror.InvalidParameterValue, "parameter %q requires a Boolean value", g.name)
+			return "", pgerror.Newf(pgerror.InvalidParameterValue, "parameter \"%s\" requires a Boolean value", g.name)
 		}
 		value = onOff(on)
 	case g.kind == "integer":
@@ -140,13 +142,13 @@ func (g *setting) canonical(text string) (string, error) {
 		return "", err
 	}
 	if g.only != nil && !slices.Contains(g.only, value) {
-		return "", pgerror.Unsupported("the value " + strconv.Quote(text) + " for parameter " + strconv.Quote(g.name))
+		return "", pgerror.Unsupported("the value \"" + text + "\" for parameter \"" + g.name + "\"")
 	}
 	return value, nil
 }
 
 func (g *setting) invalid(text string) *pgerror.Error {
-	return pgerror.Newf(pgerror.InvalidParameterValue, "invalid value for parameter %q: %q", g.name, text)
+	return pgerror.Newf(pgerror.InvalidParameterValue, "invalid value for parameter \"%s\": \"%s\"", g.name, text)
 }
 
 // parseBool reads PostgreSQL's booleans: unambiguous beginnings of words.
@@ -250,7 +252,7 @@ func (g *setting) readInteger(text string) (string, error) {
 		if g.unit != "" {
 			unit = " " + g.unit
 		}
-		return "", pgerror.Newf(pgerror.InvalidParameterValue, "%d%s is outside the valid range for parameter %q (%s .. %s)", n, unit, g.name, g.minimum, g.maximum)
+		return "", pgerror.Newf(pgerror.InvalidParameterValue, "%d%s is outside the valid range for parameter \"%s\" (%s .. %s)", n, unit, g.name, g.minimum, g.maximum)
 	}
 	return formatUnits(n, g.unit), nil
 }
@@ -280,7 +282,7 @@ func (g *setting) readReal(text string) (string, error) {
 	low, lowErr := strconv.ParseFloat(g.minimum, 64)
 	high, highErr := strconv.ParseFloat(g.maximum, 64)
 	if lowErr == nil && v < low || highErr == nil && v > high {
-		return "", pgerror.Newf(pgerror.InvalidParameterValue, "%s is outside the valid range for parameter %q (%s .. %s)", strconv.FormatFloat(v, 'g', -1, 64), g.name, g.minimum, g.maximum)
+		return "", pgerror.Newf(pgerror.InvalidParameterValue, "%s is outside the valid range for parameter \"%s\" (%s .. %s)", strconv.FormatFloat(v, 'g', -1, 64), g.name, g.minimum, g.maximum)
 	}
 	return strconv.FormatFloat(v, 'g', -1, 64) + g.unit, nil
 }

@@ -328,7 +328,7 @@ func (s *Session) findSavepoint(name string) (int, error) {
 			return i, nil
 		}
 	}
-	return 0, pgerror.Newf(pgerror.InvalidSavepoint, "savepoint %q does not exist", name)
+	return 0, pgerror.Newf(pgerror.InvalidSavepoint, "savepoint \"%s\" does not exist", name)
 }
 
 func (s *Session) runRelease(name string) error {

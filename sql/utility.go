@@ -174,7 +174,7 @@ func (s *Session) runExecute(ctx context.Context, n *parser.Execute, out *output
 		return CommandTag{}, pgerror.Unsupported("EXECUTE of this statement")
 	}
 	if len(n.Arguments) != len(p.parameters) {
-		return CommandTag{}, pgerror.Newf(pgerror.Syntax, "wrong number of parameters for prepared statement %q", n.Name).
+		return CommandTag{}, pgerror.Newf(pgerror.Syntax, "wrong number of parameters for prepared statement \"%s\"", n.Name).
 			WithDetail("Expected %d parameters but got %d.", len(p.parameters), len(n.Arguments))
 	}
 	portal := s.newPortal("", p, nil, out.formats)
@@ -288,7 +288,7 @@ func (s *Session) runVacuum(ctx context.Context, n *parser.Vacuum) (string, erro
 		}
 		t, ok := r.(*catalog.Table)
 		if !ok {
-			s.notice("WARNING", pgerror.Newf(pgerror.Warning, "skipping %q --- cannot vacuum non-tables or special system tables", r.Head().Name))
+			s.notice("WARNING", pgerror.Newf(pgerror.Warning, "skipping \"%s\" --- cannot vacuum non-tables or special system tables", r.Head().Name))
 			continue
 		}
 		for _, name := range n.Tables[i].Columns {

@@ -5,63 +5,33 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	_ "time/tzdata" // so that zones don't depend on the machine
 
 	"github.com/cairndb/cairn/sql/pgerror"
+	"github.com/cairndb/cairn/sql/types"
 )
 
-// loadZone returns a time zone by what SET TIME ZONE takes: a name of the IANA
-// database in any case, hours east of Greenwich, or a POSIX name with an offset
-// west of it. The name returned is what SHOW prints.
+// loadZone returns a time zone by what SET TIME ZONE takes: what
+// types.LoadLocation knows, hours or a clock time east of Greenwich, or LOCAL.
+// The name returned is what SHOW prints.
 func loadZone(text string) (string, *time.Location, error) {
 	t := strings.TrimSpace(text)
-	if hours, err := strconv.ParseFloat(t, 64); err == nil {
-		if hours < -167 || hours > 167 {
-			return "", nil, zoneError(text)
-		}
-		return offsetZone(int(hours * 3600))
+	if t == "" || strings.EqualFold(t, "local") || strings.EqualFold(t, "default") {
+		return "UTC", time.UTC, nil
 	}
-	if name, l, ok := namedZone(t); ok {
-		return name, l, nil
+	if hours, err := strconv.ParseFloat(t, 64); err == nil && hours >= -167 && hours <= 167 {
+		return offsetZone(int(hours * 3600))
 	}
 	if seconds, ok := clockOffset(t); ok {
 		return offsetZone(seconds)
 	}
-	if name, l, ok := posixZone(t); ok {
+	l, err := types.LoadLocation(t)
+	if err != nil {
+		return "", nil, pgerror.Newf(pgerror.InvalidParameterValue, `invalid value for parameter "TimeZone": "%s"`, text)
+	}
+	if name := l.String(); strings.EqualFold(name, t) {
 		return name, l, nil
 	}
-	return "", nil, zoneError(text)
-}
-
-func zoneError(text string) error {
-	return pgerror.Newf(pgerror.InvalidParameterValue, `invalid value for parameter "TimeZone": %q`, text)
-}
-
-func namedZone(name string) (string, *time.Location, bool) {
-	if name == "" || strings.EqualFold(name, "local") || strings.EqualFold(name, "default") {
-		return "UTC", time.UTC, true
-	}
-	candidates := []string{name, strings.ToUpper(name), titleZone(name)}
-	for _, c := range candidates {
-		if c == "UTC" {
-			return c, time.UTC, true
-		}
-		if l, err := time.LoadLocation(c); err == nil {
-			return c, l, true
-		}
-	}
-	return "", nil, false
-}
-
-// titleZone writes america/new_york as America/New_York.
-func titleZone(name string) string {
-	b := []byte(strings.ToLower(name))
-	for i := range b {
-		if b[i] >= 'a' && b[i] <= 'z' && (i == 0 || b[i-1] == '/' || b[i-1] == '_' || b[i-1] == '-') {
-			b[i] -= 'a' - 'A'
-		}
-	}
-	return string(b)
+	return t, l, nil
 }
 
 // clockOffset reads +05:30, as an interval would be.
@@ -110,36 +80,4 @@ func clock(seconds int) string {
 		text += fmt.Sprintf(":%02d", s)
 	}
 	return text
-}
-
-// posixZone reads UTC+3 and <+03>-03: an abbreviation with an offset to the
-// west.
-func posixZone(text string) (string, *time.Location, bool) {
-	rest := text
-	var abbreviation string
-	if strings.HasPrefix(text, "<") {
-		end := strings.IndexByte(text, '>')
-		if end < 0 {
-			return "", nil, false
-		}
-		abbreviation, rest = text[1:end], text[end+1:]
-	} else {
-		end := 0
-		for end < len(text) && (text[end] >= 'a' && text[end] <= 'z' || text[end] >= 'A' && text[end] <= 'Z') {
-			end++
-		}
-		abbreviation, rest = text[:end], text[end:]
-	}
-	if len(abbreviation) < 3 || rest == "" {
-		return "", nil, false
-	}
-	seconds, ok := clockOffset(rest)
-	if !ok {
-		hours, err := strconv.Atoi(rest)
-		if err != nil || hours < -167 || hours > 167 {
-			return "", nil, false
-		}
-		seconds = hours * 3600
-	}
-	return text, time.FixedZone(abbreviation, -seconds), true
 }
