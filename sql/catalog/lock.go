@@ -309,3 +309,13 @@ func (x *Transaction) Peek(ctx context.Context, id ID) (*Table, error) {
 	t, _ := d.(*Table)
 	return t, err
 }
+
+// ReloadUnlessOwn is Reload, except that a table that x has changed or locked
+// already is left as it is.
+func (x *Transaction) ReloadUnlessOwn(ctx context.Context, id ID) (*Table, error) {
+	if d, own := x.changes.descriptors[id]; own {
+		t, _ := d.(*Table)
+		return t, nil
+	}
+	return x.Reload(ctx, id)
+}

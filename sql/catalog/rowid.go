@@ -23,7 +23,8 @@ const rowIDNodeBits = 15
 
 func setRowIDNode(n kvpb.NodeID) { rowIDs.node.Store(int64(n) & (1<<rowIDNodeBits - 1)) }
 
-func nextRowID() int64 {
+// NextRowID returns a new row id.
+func NextRowID() int64 {
 	for {
 		now, last := time.Now().UnixNano()/10_000, rowIDs.last.Load()
 		if now <= last {
@@ -38,7 +39,7 @@ func nextRowID() int64 {
 func init() {
 	types.Register(types.Overload{
 		OID: 8500, Name: "cairn_row_id", Return: types.Int8, Volatility: 'v',
-		Eval:        func(*types.Context, []types.Datum) (types.Datum, error) { return types.Int(nextRowID()), nil },
+		Eval:        func(*types.Context, []types.Datum) (types.Datum, error) { return types.Int(NextRowID()), nil },
 		Procedure:   "cairn_row_id",
 		Description: "a new number for a row without a primary key",
 	})
