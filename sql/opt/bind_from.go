@@ -87,6 +87,9 @@ func (b *binder) tableReference(s *space, e *parser.TableReference) (Node, []*re
 	if err != nil {
 		return nil, nil, err
 	}
+	if b.trace != nil {
+		b.trace.relations[e] = tracedRelation{relation: found}
+	}
 	switch d := found.(type) {
 	case *catalog.Table:
 		node, r := b.tableRelation(s, d, name, false)
@@ -404,6 +407,9 @@ func (b *binder) joinUsing(inner *space, e *parser.Join, kind JoinKind, left, ri
 	names := e.Using
 	if e.Natural {
 		names = commonNames(left, right)
+		if b.trace != nil {
+			b.trace.relations[e] = tracedRelation{columns: names}
+		}
 	}
 	var merged []relationColumn
 	var on []Scalar

@@ -38,13 +38,24 @@ func (b *binder) functionReference(s *space, e *parser.FunctionReference) (Node,
 			r.columns = append(r.columns, relationColumn{name: columns[j], value: b.variable(id)})
 		}
 		node.Sets = append(node.Sets, set.SetItem)
+		if b.trace != nil {
+			b.trace.functions[f.Call] = set.SetItem
+		}
 	}
 	if e.Ordinality {
 		r.scalar = false
 		node.Ordinality = b.newColumn("ordinality", types.Int8, columnLabel{space: s, relation: r.name, column: "ordinality"})
 		r.columns = append(r.columns, relationColumn{name: "ordinality", value: b.variable(node.Ordinality)})
 	}
-	return node, []*relation{r}, b.aliasColumns(r, e.Alias, e.Position)
+	err := b.aliasColumns(r, e.Alias, e.Position)
+	if b.trace != nil {
+		names := []string{r.name}
+		for _, c := range r.columns {
+			names = append(names, c.name)
+		}
+		b.trace.relations[e] = tracedRelation{columns: names}
+	}
+	return node, []*relation{r}, err
 }
 
 // boundSet is a SetItem with the function as it was resolved.

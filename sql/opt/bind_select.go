@@ -63,11 +63,13 @@ func (b *binder) selectQuery(s *space, e *parser.Select, o queryOptions) (*query
 	if err := q.checkWindows(); err != nil {
 		return nil, err
 	}
+	if b.trace != nil {
+		if err := b.trace.record(q); err != nil {
+			return nil, err
+		}
+	}
 	if err := q.group(); err != nil {
 		return nil, err
-	}
-	if b.trace != nil {
-		b.trace.record(q)
 	}
 	q.windows()
 	q.projectSets()

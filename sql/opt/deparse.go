@@ -1,6 +1,7 @@
 package opt
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 
@@ -13,32 +14,57 @@ import (
 func Deparse(s Scalar, names func(ColumnID) string) string {
 	d := &deparser{names: names}
 	d.expression(s, false)
-	return d.b.String()
+	return string(d.b)
 }
 
 // DeparsePretty is Deparse with the parentheses that are needed only ("amount >
 // 0::numeric"), as psql shows it.
 func DeparsePretty(s Scalar, names func(ColumnID) string) string {
-	d := &deparser{names: names, pretty: true}
+	d := &deparser{names: names, pretty: true, lines: true}
 	d.expression(s, false)
-	return d.b.String()
+	return string(d.b)
 }
 
 // deparser prints expressions. It follows PostgreSQL's ruleutils.c in what it
 // prints of casts and parentheses.
 type deparser struct {
-	b      strings.Builder
-	names  func(ColumnID) string
-	pretty bool
+	b     []byte
+	names func(ColumnID) string
+	// pretty writes needed parentheses only; lines breaks lines, which are
+	// indented by level.
+	pretty, lines bool
+	level         int
 	// query prints a subquery of an expression, nil: "(SELECT …)" as such.
 	query func(*deparser, *Subquery)
 	// call prints the aggregate or window function whose result a column is.
 	call func(*deparser, ColumnID) bool
-	// indent is how far the lines of a CASE are indented, when pretty.
-	indent int
+	// trace is what was bound, for queries.
+	trace   *trace
+	printer *queryPrinter
+	qualify bool
 }
 
-func (d *deparser) text(s string) { d.b.WriteString(s) }
+func (d *deparser) text(s string) { d.b = append(d.b, s...) }
+
+// Steps of indentation, as in ruleutils.c.
+const (
+	indentClause = 8
+	indentJoin   = 4
+	indentColumn = 4
+)
+
+// keyword begins a new line with a word, if lines are broken: before and after
+// change the level around it, plus is for this line only.
+func (d *deparser) keyword(word string, before, after, plus int) {
+	if !d.lines {
+		d.text(word)
+		return
+	}
+	d.level += before
+	d.b = bytes.TrimRight(d.b, " ")
+	d.text("\n" + strings.Repeat(" ", max(d.level, 0)+plus) + word)
+	d.level = max(d.level+after, 0)
+}
 
 // open and closing are the parentheses that only the plain style writes.
 func (d *deparser) open() {
@@ -406,27 +432,28 @@ func (d *deparser) function(x *Call) {
 }
 
 func (d *deparser) caseOf(x *Case) {
-	word := func(w string, outdent int) {
-		if d.pretty {
-			d.text("\n" + strings.Repeat(" ", d.indent+outdent) + w)
-		} else {
-			d.text(" " + w)
+	space := func() {
+		if !d.lines {
+			d.text(" ")
 		}
 	}
-	d.text("CASE")
+	d.keyword("CASE", 0, indentColumn, 0)
 	for _, w := range x.Whens {
-		word("WHEN ", 12)
+		space()
+		d.keyword("WHEN ", 0, 0, 0)
 		d.expression(w.Condition, false)
 		d.text(" THEN ")
 		d.expression(w.Result, true)
 	}
-	word("ELSE ", 12)
+	space()
+	d.keyword("ELSE ", 0, 0, 0)
 	if x.Else != nil {
 		d.expression(x.Else, true)
 	} else {
 		d.text("NULL::" + x.T.String())
 	}
-	word("END", 8)
+	space()
+	d.keyword("END", -indentColumn, 0, 0)
 }
 
 // inList prints IN as PostgreSQL stores it: = ANY (ARRAY[…]).

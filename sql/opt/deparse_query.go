@@ -1,0 +1,768 @@
+package opt
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+
+	"github.com/cairndb/cairn/sql/catalog"
+	"github.com/cairndb/cairn/sql/parser"
+	"github.com/cairndb/cairn/sql/pgerror"
+	"github.com/cairndb/cairn/sql/types"
+)
+
+// trace keeps what the binder made of a tree, to print it again with names and
+// types resolved.
+type trace struct {
+	scalars    map[parser.Expression]Scalar
+	calls      map[ColumnID]*parser.Call
+	subqueries map[*Subquery]*parser.Subquery
+	selects    map[*parser.Select]*tracedSelect
+	aggregates map[ColumnID]*aggregateCall
+	windows    map[ColumnID]*windowCall
+	sets       map[ColumnID]SetItem
+	functions  map[parser.Expression]SetItem
+	relations  map[parser.TableExpression]tracedRelation
+}
+
+// tracedSelect is what a SELECT was bound to.
+type tracedSelect struct {
+	targets []target
+	visible int
+	where   Scalar
+	having  Scalar
+	order   []orderKey
+	on      []int
+}
+
+// tracedRelation is what a table's name means; nil for one of WITH. columns are
+// a function's.
+type tracedRelation struct {
+	relation catalog.Relation
+	columns  []string
+}
+
+func newTrace() *trace {
+	return &trace{scalars: map[parser.Expression]Scalar{}, calls: map[ColumnID]*parser.Call{}, subqueries: map[*Subquery]*parser.Subquery{},
+		selects: map[*parser.Select]*tracedSelect{}, aggregates: map[ColumnID]*aggregateCall{}, windows: map[ColumnID]*windowCall{},
+		sets: map[ColumnID]SetItem{}, functions: map[parser.Expression]SetItem{}, relations: map[parser.TableExpression]tracedRelation{}}
+}
+
+// record keeps a SELECT before it is rewritten for grouping.
+func (t *trace) record(q *selection) error {
+	s := &tracedSelect{visible: q.visible, where: q.where, having: q.having, order: q.order, on: q.on}
+	for _, x := range q.targets {
+		v, err := q.b.textIfUnknown(x.value, x.position)
+		if err != nil {
+			return err
+		}
+		x.value = v
+		s.targets = append(s.targets, x)
+	}
+	t.selects[q.e] = s
+	for _, a := range q.s.aggregates {
+		t.aggregates[a.id] = a
+	}
+	for _, w := range q.s.windows {
+		t.windows[w.id] = w
+	}
+	for _, c := range q.s.sets {
+		for _, id := range c.item.Columns {
+			t.sets[id] = c.item
+		}
+	}
+	return nil
+}
+
+// DeparseQuery prints a query as pg_get_viewdef does, without the semicolon:
+// with few parentheses, and the names of relations outside the search path
+// qualified. With qualify all of them are, and parentheses are everywhere: this
+// is how a view's definition is stored.
+func DeparseQuery(c *Context, query parser.Query, qualify bool) (string, error) {
+	b := newBinder(c)
+	b.keep = true
+	b.trace = newTrace()
+	if _, err := b.query(&space{place: placeSelect, top: true}, query, queryOptions{}); err != nil {
+		return "", err
+	}
+	if len(b.parameters) > 0 {
+		return "", pgerror.New(pgerror.UndefinedParameter, "there is no parameter $1")
+	}
+	d := &deparser{pretty: !qualify, lines: true, trace: b.trace, qualify: qualify}
+	d.names = func(id ColumnID) string {
+		l := b.labels[id-1]
+		if l.relation == "" {
+			return types.QuoteIdentifier(l.column)
+		}
+		return types.QuoteIdentifier(l.relation) + "." + types.QuoteIdentifier(l.column)
+	}
+	d.call = (*deparser).traced
+	d.query = (*deparser).sublink
+	p := &queryPrinter{deparser: d, binder: b}
+	d.printer = p
+	err := p.query(query)
+	return string(d.b), err
+}
+
+// queryPrinter prints queries; the first error sticks.
+type queryPrinter struct {
+	*deparser
+	binder *binder
+	err    error
+}
+
+func (p *queryPrinter) query(q parser.Node) error {
+	level := p.level
+	switch x := q.(type) {
+	case *parser.Select:
+		p.with(x.With)
+		p.selectQuery(x)
+	case *parser.SetOperation:
+		p.with(x.With)
+		p.setOperation(x)
+		p.setTail(&x.Tail)
+	case *parser.Values:
+		p.with(x.With)
+		p.values(x)
+		p.setTail(&x.Tail)
+	default:
+		p.err = pgerror.Unsupported("this kind of query in a view")
+	}
+	p.level = level
+	return p.err
+}
+
+func (p *queryPrinter) with(w *parser.With) {
+	if w == nil {
+		return
+	}
+	p.level += indentClause
+	p.text(" ")
+	separator := "WITH "
+	if w.Recursive {
+		separator = "WITH RECURSIVE "
+	}
+	for _, t := range w.Tables {
+		p.text(separator + types.QuoteIdentifier(t.Name))
+		separator = ", "
+		if len(t.Columns) > 0 {
+			p.text("(" + quoteAll(t.Columns) + ")")
+		}
+		p.text(" AS ")
+		switch t.Materialized {
+		case parser.MaterializeAlways:
+			p.text("MATERIALIZED ")
+		case parser.MaterializeNever:
+			p.text("NOT MATERIALIZED ")
+		}
+		p.text("(")
+		p.keyword("", 0, 0, 0)
+		if err := p.query(t.Query); err != nil {
+			return
+		}
+		p.keyword("", 0, 0, 0)
+		p.text(")")
+	}
+	p.level -= indentClause
+	p.keyword("", 0, 0, 0)
+}
+
+func quoteAll(names []string) string {
+	quoted := make([]string, len(names))
+	for i, n := range names {
+		quoted[i] = types.QuoteIdentifier(n)
+	}
+	return strings.Join(quoted, ", ")
+}
+
+func (p *queryPrinter) selectQuery(e *parser.Select) {
+	s := p.trace.selects[e]
+	if s == nil {
+		p.err = pgerror.New(pgerror.Internal, "a query was not bound")
+		return
+	}
+	p.level += indentClause
+	p.text(" SELECT")
+	if e.Distinct {
+		p.text(" DISTINCT")
+	}
+	if len(s.on) > 0 {
+		p.text(" DISTINCT ON (")
+		for i, t := range s.on {
+			if i > 0 {
+				p.text(", ")
+			}
+			p.sortExpression(s.targets[t].value)
+		}
+		p.text(")")
+	}
+	p.targets(s.targets[:s.visible])
+	p.from(e.From)
+	if s.where != nil {
+		p.keyword(" WHERE ", -indentClause, indentClause, 1)
+		p.expression(s.where, false)
+	}
+	p.groups(e, s)
+	if s.having != nil {
+		p.keyword(" HAVING ", -indentClause, indentClause, 0)
+		p.expression(s.having, false)
+	}
+	if len(s.order) > 0 {
+		p.keyword(" ORDER BY ", -indentClause, indentClause, 1)
+		for i, k := range s.order {
+			if i > 0 {
+				p.text(", ")
+			}
+			p.sortExpression(s.targets[k.target].value)
+			p.direction(k.descending, k.nullsFirst)
+		}
+	}
+	p.limits(&e.Tail)
+	for _, l := range e.Locks {
+		p.keyword(" "+lockName(l.Strength), -indentClause, indentClause, 0)
+		for i, of := range l.Of {
+			p.text(map[bool]string{true: " OF ", false: ", "}[i == 0] + types.QuoteIdentifier(of.Name))
+		}
+		p.text([...]string{"", " NOWAIT", " SKIP LOCKED"}[l.Wait])
+	}
+}
+
+func (p *queryPrinter) direction(descending, nullsFirst bool) {
+	if descending {
+		p.text(" DESC")
+	}
+	if nullsFirst != descending {
+		p.text(map[bool]string{true: " NULLS FIRST", false: " NULLS LAST"}[nullsFirst])
+	}
+}
+
+// sortExpression prints a key of ORDER BY, GROUP BY or DISTINCT ON.
+func (p *queryPrinter) sortExpression(s Scalar) {
+	if v, ok := s.(*Variable); ok && !p.isCall(v.ID) {
+		p.expression(s, true)
+		return
+	}
+	if k, ok := s.(*Constant); ok {
+		// A bare number would be a position.
+		p.constant(k, false)
+		p.text("::" + k.T.String())
+		return
+	}
+	call, isCall := s.(*Call)
+	_, isVariable := s.(*Variable)
+	parentheses := p.pretty || isCall && !isOperatorCall(call) || isVariable
+	if parentheses {
+		p.text("(")
+	}
+	p.expression(s, true)
+	if parentheses {
+		p.text(")")
+	}
+}
+
+func (d *deparser) isCall(id ColumnID) bool {
+	if d.trace == nil {
+		return false
+	}
+	_, set := d.trace.sets[id]
+	return d.trace.aggregates[id] != nil || d.trace.windows[id] != nil || set
+}
+
+func (p *queryPrinter) targets(list []target) {
+	separator := " "
+	for i, t := range list {
+		p.text(separator)
+		separator = ", "
+		before := len(p.deparser.b)
+		p.expression(t.value, true)
+		own := noName
+		if v, ok := t.value.(*Variable); ok && !p.isCall(v.ID) {
+			own = p.binder.labels[v.ID-1].column
+		}
+		if t.name != own {
+			p.text(" AS " + types.QuoteIdentifier(t.name))
+		}
+		text := string(p.deparser.b[before:])
+		p.deparser.b = p.deparser.b[:before]
+		if !strings.HasPrefix(text, "\n") && i > 0 {
+			p.keyword("", -indentClause, indentClause, indentColumn)
+		} else if strings.HasPrefix(text, "\n") {
+			p.deparser.b = bytes.TrimRight(p.deparser.b, " ")
+		}
+		p.text(text)
+	}
+}
+
+func (p *queryPrinter) from(list []parser.TableExpression) {
+	for i, item := range list {
+		if i == 0 {
+			p.keyword(" FROM ", -indentClause, indentClause, 2)
+		} else {
+			p.text(", ")
+			p.keyword("", -indentClause, indentClause, indentColumn)
+		}
+		p.table(item)
+	}
+}
+
+func (p *queryPrinter) alias(a *parser.Alias) {
+	if a == nil {
+		return
+	}
+	p.text(" " + types.QuoteIdentifier(a.Name))
+	if len(a.Columns) > 0 {
+		p.text("(" + quoteAll(a.Columns) + ")")
+	}
+}
+
+func (p *queryPrinter) table(e parser.TableExpression) {
+	switch x := e.(type) {
+	case *parser.TableReference:
+		p.text(p.relationName(p.trace.relations[x].relation, x.Name))
+		p.alias(x.Alias)
+	case *parser.SubqueryReference:
+		if x.Lateral {
+			p.text("LATERAL ")
+		}
+		p.text("(")
+		if p.query(x.Query) != nil {
+			return
+		}
+		p.text(")")
+		p.alias(x.Alias)
+	case *parser.FunctionReference:
+		p.functions(x)
+	case *parser.Join:
+		p.join(x)
+	}
+}
+
+// relationName prints a relation's name, qualified where it must be.
+func (p *queryPrinter) relationName(r catalog.Relation, name string) string {
+	if r == nil {
+		return types.QuoteIdentifier(name)
+	}
+	name = types.QuoteIdentifier(r.Head().Name)
+	schema := p.binder.schemaName(r, "")
+	if p.qualify {
+		return types.QuoteIdentifier(schema) + "." + name
+	}
+	found, err := p.binder.c.Resolver.Relation(p.binder.ctx, catalog.Name{Object: r.Head().Name})
+	if err == nil && found != nil && found.Head().ID == r.Head().ID {
+		return name
+	}
+	return types.QuoteIdentifier(schema) + "." + name
+}
+
+func (p *queryPrinter) functions(x *parser.FunctionReference) {
+	if x.Lateral {
+		p.text("LATERAL ")
+	}
+	if x.RowsFrom {
+		p.text("ROWS FROM(")
+	}
+	for i, f := range x.Functions {
+		if i > 0 {
+			p.text(", ")
+		}
+		set := p.trace.functions[f.Call]
+		if set.Scalar != nil {
+			p.expression(set.Scalar, true)
+		} else {
+			p.function(&Call{Function: set.Function, Arguments: set.Arguments})
+		}
+		if len(f.Columns) > 0 {
+			p.definitions(" AS ", f.Columns)
+		}
+	}
+	if x.RowsFrom {
+		p.text(")")
+	}
+	if x.Ordinality {
+		p.text(" WITH ORDINALITY")
+	}
+	name := p.trace.relations[x].columns
+	if len(name) == 0 {
+		return
+	}
+	p.text(" " + types.QuoteIdentifier(name[0]))
+	if len(x.Columns) > 0 {
+		p.definitions("", x.Columns)
+	} else {
+		p.text("(" + quoteAll(name[1:]) + ")")
+	}
+}
+
+func (p *queryPrinter) definitions(before string, list []parser.ColumnDefinitionItem) {
+	p.text(before + "(")
+	for i, c := range list {
+		if i > 0 {
+			p.text(", ")
+		}
+		t, err := p.binder.typeName(c.Type)
+		if err != nil {
+			p.err = err
+			return
+		}
+		p.text(types.QuoteIdentifier(c.Name) + " " + t.String())
+	}
+	p.text(")")
+}
+
+func (p *queryPrinter) join(x *parser.Join) {
+	if !p.pretty || x.Alias != nil {
+		p.text("(")
+	}
+	p.table(x.Left)
+	word := [...]string{" JOIN ", " LEFT JOIN ", " RIGHT JOIN ", " FULL JOIN "}[x.Kind]
+	using := x.Using
+	if x.Natural {
+		using = p.trace.relations[x].columns
+	}
+	if x.Kind == parser.InnerJoin && x.On == nil && len(using) == 0 {
+		word = " CROSS JOIN "
+	}
+	p.keyword(word, -indentClause, indentClause, indentJoin)
+	_, nested := x.Right.(*parser.Join)
+	if nested && p.pretty {
+		p.text("(")
+	}
+	p.table(x.Right)
+	if nested && p.pretty {
+		p.text(")")
+	}
+	switch {
+	case len(using) > 0:
+		p.text(" USING (" + quoteAll(using) + ")")
+		if x.UsingAlias != "" {
+			p.text(" AS " + types.QuoteIdentifier(x.UsingAlias))
+		}
+	case x.On != nil:
+		p.text(" ON ")
+		p.open()
+		p.expression(p.trace.scalars[x.On], false)
+		p.close()
+	case x.Kind != parser.InnerJoin:
+		p.text(" ON TRUE")
+	}
+	if !p.pretty || x.Alias != nil {
+		p.text(")")
+	}
+	p.alias(x.Alias)
+}
+
+func (p *queryPrinter) groups(e *parser.Select, s *tracedSelect) {
+	if len(e.GroupBy) == 0 {
+		return
+	}
+	p.keyword(" GROUP BY ", -indentClause, indentClause, 1)
+	if e.GroupByDistinct {
+		p.text("DISTINCT ")
+	}
+	for i, g := range e.GroupBy {
+		if i > 0 {
+			p.text(", ")
+		}
+		p.group(g, s)
+	}
+}
+
+func (p *queryPrinter) group(e parser.Expression, s *tracedSelect) {
+	list := func(items []parser.Expression) {
+		p.text("(")
+		for i, x := range items {
+			if i > 0 {
+				p.text(", ")
+			}
+			p.group(x, s)
+		}
+		p.text(")")
+	}
+	switch x := e.(type) {
+	case *parser.GroupingSet:
+		p.text([...]string{"", "", "ROLLUP", "CUBE", "GROUPING SETS "}[x.Kind])
+		list(x.Elements)
+		return
+	case *parser.Row:
+		if !x.Explicit {
+			list(x.Elements)
+			return
+		}
+	case *parser.Constant:
+		if x.Kind == parser.IntegerConstant && int(x.Int) >= 1 && int(x.Int) <= s.visible {
+			p.sortExpression(s.targets[x.Int-1].value)
+			return
+		}
+	}
+	if v := p.trace.scalars[e]; v != nil {
+		p.sortExpression(v)
+		return
+	}
+	if r, ok := e.(*parser.ColumnReference); ok && len(r.Names) == 1 {
+		for _, t := range s.targets[:s.visible] {
+			if t.name == r.Names[0] {
+				p.sortExpression(t.value)
+				return
+			}
+		}
+	}
+	p.err = pgerror.Unsupported("this GROUP BY in a view")
+}
+
+func (p *queryPrinter) limits(t *parser.Tail) {
+	if t.Offset != nil {
+		p.keyword(" OFFSET ", -indentClause, indentClause, 0)
+		p.expression(p.trace.scalars[t.Offset], false)
+	}
+	if t.Limit == nil {
+		return
+	}
+	if t.WithTies {
+		p.keyword(" FETCH FIRST ", -indentClause, indentClause, 0)
+		p.text("(")
+		p.expression(p.trace.scalars[t.Limit], false)
+		p.text(") ROWS WITH TIES")
+		return
+	}
+	p.keyword(" LIMIT ", -indentClause, indentClause, 0)
+	p.expression(p.trace.scalars[t.Limit], false)
+}
+
+// setTail prints ORDER BY of a set operation, by position, and LIMIT.
+func (p *queryPrinter) setTail(t *parser.Tail) {
+	for i, o := range t.OrderBy {
+		if i == 0 {
+			p.keyword(" ORDER BY ", -indentClause, indentClause, 1)
+		} else {
+			p.text(", ")
+		}
+		switch x := o.Expression.(type) {
+		case *parser.ColumnReference:
+			p.text(quoteAll(x.Names))
+		case *parser.Constant:
+			p.text(strconv.Itoa(int(x.Int)))
+		}
+		p.direction(o.Descending, o.NullsFirst)
+	}
+	p.limits(t)
+}
+
+func (p *queryPrinter) values(x *parser.Values) {
+	p.text(" VALUES ")
+	for i, r := range x.Rows {
+		if i > 0 {
+			p.text(", ")
+		}
+		p.text("(")
+		for j, e := range r {
+			if j > 0 {
+				p.text(",")
+			}
+			v, err := p.binder.textIfUnknown(p.trace.scalars[e], parser.NoPosition)
+			if err != nil {
+				p.err = err
+				return
+			}
+			p.expression(v, false)
+		}
+		p.text(")")
+	}
+}
+
+func (p *queryPrinter) setOperation(x *parser.SetOperation) {
+	side := func(q parser.Query, parenthesize bool) {
+		if parenthesize {
+			p.text("(")
+			p.keyword("", indentClause, 0, 0)
+		}
+		inner, ok := q.(*parser.SetOperation)
+		if ok && inner.With == nil && len(inner.OrderBy) == 0 && inner.Limit == nil && inner.Offset == nil {
+			p.setOperation(inner)
+		} else if p.query(q) != nil {
+			return
+		}
+		if parenthesize {
+			p.keyword(")", -indentClause, 0, 0)
+		}
+	}
+	left, isSet := x.Left.(*parser.SetOperation)
+	side(x.Left, isSet && (left.Operator != x.Operator || left.All != x.All) || hasTail(x.Left))
+	p.keyword("", 0, 0, 0)
+	p.text(setOperatorNames[x.Operator])
+	if x.All {
+		p.text(" ALL")
+	}
+	_, isSet = x.Right.(*parser.SetOperation)
+	p.text(" ")
+	if !isSet && !hasTail(x.Right) {
+		p.keyword("", 0, 0, 0)
+	}
+	side(x.Right, isSet || hasTail(x.Right))
+}
+
+func hasTail(q parser.Query) bool {
+	tail := func(w *parser.With, t *parser.Tail) bool {
+		return w != nil || len(t.OrderBy) > 0 || t.Limit != nil || t.Offset != nil || len(t.Locks) > 0
+	}
+	switch x := q.(type) {
+	case *parser.Select:
+		return tail(x.With, &x.Tail)
+	case *parser.SetOperation:
+		return tail(x.With, &x.Tail)
+	case *parser.Values:
+		return tail(x.With, &x.Tail)
+	}
+	return false
+}
+
+// traced prints the call whose result a column is.
+func (d *deparser) traced(id ColumnID) bool {
+	if a := d.trace.aggregates[id]; a != nil {
+		d.aggregate(a)
+		return true
+	}
+	if w := d.trace.windows[id]; w != nil {
+		d.windowCall(w)
+		return true
+	}
+	if s, ok := d.trace.sets[id]; ok {
+		d.function(&Call{Function: s.Function, Arguments: s.Arguments})
+		return true
+	}
+	return false
+}
+
+func (d *deparser) aggregate(a *aggregateCall) {
+	d.text(types.QuoteIdentifier(a.function.Name) + "(")
+	if a.distinct {
+		d.text("DISTINCT ")
+	}
+	keys := func() {
+		d.text("ORDER BY ")
+		d.sortKeys(a.order)
+	}
+	switch {
+	case a.call.WithinGroup:
+		d.list(a.direct, true)
+		d.text(") WITHIN GROUP (")
+		keys()
+	case a.call.Star:
+		d.text("*")
+	default:
+		d.list(a.arguments, true)
+		if len(a.order) > 0 {
+			d.text(" ")
+			keys()
+		}
+	}
+	d.text(")")
+	if a.filter != nil {
+		d.text(" FILTER (WHERE ")
+		d.expression(a.filter, false)
+		d.text(")")
+	}
+}
+
+func (d *deparser) sortKeys(keys []sortKey) {
+	for i, k := range keys {
+		if i > 0 {
+			d.text(", ")
+		}
+		d.printer.sortExpression(k.value)
+		d.printer.direction(k.descending, k.nullsFirst)
+	}
+}
+
+func (d *deparser) windowCall(w *windowCall) {
+	d.text(types.QuoteIdentifier(w.function.Name) + "(")
+	if w.call.Star {
+		d.text("*")
+	}
+	d.list(w.arguments, true)
+	d.text(")")
+	if w.filter != nil {
+		d.text(" FILTER (WHERE ")
+		d.expression(w.filter, false)
+		d.text(")")
+	}
+	d.text(" OVER (")
+	separator := ""
+	if len(w.partition) > 0 {
+		d.text("PARTITION BY ")
+		for i, x := range w.partition {
+			if i > 0 {
+				d.text(", ")
+			}
+			d.printer.sortExpression(x)
+		}
+		separator = " "
+	}
+	if len(w.order) > 0 {
+		d.text(separator + "ORDER BY ")
+		d.sortKeys(w.order)
+		separator = " "
+	}
+	if f := w.frame; f.Mode != RangeFrame || f.Start.Kind != UnboundedPreceding || f.End.Kind != CurrentRow || f.Exclude != ExcludeNone {
+		d.text(separator + [...]string{"RANGE", "ROWS", "GROUPS"}[f.Mode] + " BETWEEN ")
+		d.frameBound(f.Start)
+		d.text(" AND ")
+		d.frameBound(f.End)
+		d.text([...]string{"", " EXCLUDE CURRENT ROW", " EXCLUDE GROUP", " EXCLUDE TIES"}[f.Exclude])
+	}
+	d.text(")")
+}
+
+func (d *deparser) frameBound(b FrameBound) {
+	if b.Offset != nil {
+		d.expression(b.Offset, false)
+		d.text(" ")
+	}
+	d.text([...]string{"UNBOUNDED PRECEDING", "PRECEDING", "CURRENT ROW", "FOLLOWING", "UNBOUNDED FOLLOWING"}[b.Kind])
+}
+
+// sublink prints a subquery within an expression.
+func (d *deparser) sublink(x *Subquery) {
+	e := d.trace.subqueries[x]
+	if e == nil {
+		d.printer.err = pgerror.Unsupported("this subquery in a view")
+		return
+	}
+	if x.Kind == Rows {
+		d.text("ARRAY")
+	}
+	d.text("(")
+	if len(x.Left) > 0 {
+		if len(x.Left) > 1 {
+			d.text("(")
+		}
+		d.list(x.Left, true)
+		if len(x.Left) > 1 {
+			d.text(")")
+		}
+	}
+	parentheses := true
+	switch x.Kind {
+	case Exists:
+		d.text("EXISTS ")
+	case Any:
+		if e.Operator == "=" {
+			d.text(" IN ")
+		} else {
+			d.text(" " + e.Operator + " ANY ")
+		}
+	case All:
+		d.text(" " + e.Operator + " ALL ")
+	default:
+		parentheses = false
+	}
+	if parentheses {
+		d.text("(")
+	}
+	if d.printer.query(e.Query) != nil {
+		return
+	}
+	d.text(")")
+	if parentheses {
+		d.text(")")
+	}
+}
