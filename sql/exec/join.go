@@ -51,6 +51,12 @@ func (b *builder) join(n *opt.Join) (Operator, schema, error) {
 	if n.Method == opt.Merge && len(n.EqualLeft) > 0 && !base.nullAware {
 		return &mergeJoin{storedJoin: base}, out, nil
 	}
+	if base.nullAware && len(n.EqualLeft) == 0 {
+		if len(n.On) != 1 {
+			return nil, nil, internalf("a null-aware join without equal columns")
+		}
+		base.nullAware, p.unknownPasses = false, true
+	}
 	if len(n.EqualLeft) > 0 {
 		base.table = newHashTable(base.store, base.rightKeys)
 	}

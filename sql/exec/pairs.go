@@ -16,13 +16,16 @@ import (
 // gets a place in the batch as well, with NULLs on the right; flush selects it
 // if no candidate passed.
 type pairs struct {
-	kind      opt.JoinKind
-	on        []scalar
-	left      []*vector.Vector
-	right     []*vector.Vector
-	candidate vector.Batch // left, right
-	out       vector.Batch
-	n, room   int
+	kind opt.JoinKind
+	on   []scalar
+	// unknownPasses: the only condition is the comparison of NOT IN, and a pair
+	// for which it is unknown counts as a match.
+	unknownPasses bool
+	left          []*vector.Vector
+	right         []*vector.Vector
+	candidate     vector.Batch // left, right
+	out           vector.Batch
+	n, room       int
 	// At each position: whether it stands for a left row's end, and the right
 	// row for marking.
 	isEnd    []bool
@@ -168,7 +171,20 @@ func (p *pairs) flush() (*vector.Batch, error) {
 	}
 	p.candidate.Length = p.n
 	passed := rows{p.candidates, len(p.candidates)}
-	if len(p.on) > 0 {
+	switch {
+	case p.unknownPasses:
+		v, err := p.on[0].eval(&p.candidate, passed)
+		if err != nil {
+			return nil, err
+		}
+		p.passed = p.passed[:0]
+		for _, i := range p.candidates {
+			if v.Null(int(i)) || v.Ints[i] != 0 {
+				p.passed = append(p.passed, i)
+			}
+		}
+		passed = rows{p.passed, len(p.passed)}
+	case len(p.on) > 0:
 		var err error
 		if passed, p.passed, err = selectTrue(p.on, &p.candidate, passed, p.passed); err != nil {
 			return nil, err
