@@ -239,3 +239,46 @@ func (c *testCluster) insert(ctx context.Context, key, value string) error {
 	_, err := c.Send(ctx, b)
 	return err
 }
+
+func TestDrainGivesLeasesAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newTestCluster(t, nil)
+		first := c.start(1, nil)
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+		defer cancel()
+		if err := first.server.Bootstrap(ctx); err != nil {
+			t.Fatal(err)
+		}
+		c.start(2, nil)
+		c.start(3, nil)
+		stop := c.gossip()
+		for _, key := range []string{"\x04d", "\x04m"} {
+			if _, err := c.Send(ctx, &kvpb.BatchRequest{Requests: []kvpb.Request{{Kind: kvpb.AdminSplit, Key: []byte(key), Admin: &kvpb.AdminArgs{SplitKey: []byte(key)}}}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.await("all ranges have three replicas", time.Minute, func() bool { return c.replicated(ctx, 3) })
+		for _, key := range []string{"\x04a", "\x04e", "\x04z"} {
+			if err := c.put(ctx, key, "1"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		begin := time.Now()
+		if err := first.server.Drain(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if n := first.server.Statistics().Leases; n != 0 {
+			t.Errorf("%d leases stay", n)
+		}
+		for _, key := range []string{"\x04a", "\x04e", "\x04z"} {
+			if err := c.put(ctx, key, "2"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if took := time.Since(begin); took > time.Second {
+			t.Errorf("writes went on after %s", took)
+		}
+		stop()
+		c.stopAll()
+	})
+}

@@ -87,6 +87,9 @@ func (s *Server) find(b *kvpb.BatchRequest) (*replica, error) {
 		}
 		return s.replicaOf(raft), nil
 	}
+	if len(b.Requests[0].Key) == 0 {
+		return nil, &requestError{0, malformed("a request without a key")}
+	}
 	raft, ok := s.store.ReplicaFor(b.Requests[0].Key)
 	if !ok {
 		return nil, &kvpb.RangeKeyMismatchError{Requested: spanOf(&b.Requests[0])}

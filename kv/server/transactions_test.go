@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -314,6 +315,56 @@ func TestIncrementAndConditions(t *testing.T) {
 		}
 		if got := c.get(ctx, "\x04k"); got != "" {
 			c.t.Fatalf("half a batch took effect: %q", got)
+		}
+	})
+}
+
+func TestFullStoreTakesDeletionsOnly(t *testing.T) {
+	withOneStore(t, nil, func(c *testCluster, n *testNode, ctx context.Context) {
+		if err := c.put(ctx, "\x04a", "1"); err != nil {
+			c.t.Fatal(err)
+		}
+		x := must[*kvpb.Transaction](c.t)(c.lay(ctx, newTxn(n, 1, "\x04b"), "\x04b", "1"))
+		n.engines.MarkFull()
+		detail[*kvpb.StoreFullError](c.t, c.put(ctx, "\x04a", "2"))
+		_, err := c.Send(ctx, commitBatch(newTxn(n, 2, "\x04c"), "\x04c", "1"))
+		detail[*kvpb.StoreFullError](c.t, err)
+		must[*kvpb.Transaction](c.t)(c.end(ctx, x, false))
+		must[*kvpb.BatchResponse](c.t)(c.Send(ctx, &kvpb.BatchRequest{Requests: []kvpb.Request{{Kind: kvpb.Delete, Key: []byte("\x04a")}}}))
+		if err := n.engines.State.Flush(); err != nil {
+			c.t.Fatal(err)
+		}
+		if err := c.put(ctx, "\x04a", "3"); err != nil {
+			c.t.Fatal(err)
+		}
+	})
+}
+
+func TestMalformedBatchesAreRefused(t *testing.T) {
+	withOneStore(t, nil, func(c *testCluster, n *testNode, ctx context.Context) {
+		x := newTxn(n, 1, "\x04a")
+		key, end := []byte("\x04a"), []byte("\x04b")
+		for i, requests := range [][]kvpb.Request{
+			{{Kind: kvpb.Get}},
+			{{Kind: kvpb.Scan, Key: end, EndKey: key}},
+			{{Kind: kvpb.Get, Key: key, EndKey: end}},
+			{{Kind: kvpb.EndTxn, Key: key}},
+			{{Kind: kvpb.EndTxn, Key: key, EndTxn: &kvpb.EndTxnArgs{Commit: true}}, {Kind: kvpb.Get, Key: key}},
+			{{Kind: kvpb.EndTxn, Key: key, EndTxn: &kvpb.EndTxnArgs{Commit: true, InFlightWrites: []kvpb.SequencedWrite{{Key: key}}}}},
+			{{Kind: kvpb.PushTxn, Key: key}},
+			{{Kind: kvpb.ResolveIntent, Key: key}},
+			{{Kind: kvpb.RecoverTxn, Key: key}},
+			{{Kind: kvpb.AddTable, Key: key, EndKey: end}},
+			{{Kind: kvpb.AdminSplit, Key: key}},
+			{{Kind: kvpb.AdminSplit, Key: []byte("\x02"), Admin: &kvpb.AdminArgs{SplitKey: []byte("\x02x")}}},
+			{{Kind: kvpb.Kind(200), Key: key}},
+			{{Kind: kvpb.Invalid, Key: key}},
+			{{Kind: kvpb.GarbageCollect, Key: key, EndKey: end, RefreshFrom: hlc.MaxTimestamp}},
+		} {
+			_, err := c.Send(ctx, &kvpb.BatchRequest{Header: kvpb.Header{Txn: x}, Requests: requests})
+			if e, ok := errors.AsType[*kvpb.RequestError](err); !ok {
+				c.t.Errorf("batch %d: %v, %v", i, err, e)
+			}
 		}
 	})
 }
