@@ -94,6 +94,10 @@ func defineExtract(d definitions) {
 			if err != nil {
 				return types.DNull, err
 			}
+			if (t == types.Timestamp || t == types.TimestampTZ) && v.Form == apd.Finite && timeUnits[unitSpelling(a[0].S)] == "epoch" {
+				// In floats all along: µs are rounded first.
+				return types.Float(float64(a[1].I+postgresEpoch*microsPerSecond) / microsPerSecond), nil
+			}
 			switch {
 			case v == partIsNull:
 				return types.DNull, nil
@@ -102,10 +106,26 @@ func defineExtract(d definitions) {
 			case v.Form == apd.Infinite:
 				return types.Float(math.Inf(1)), nil
 			}
-			f, err := v.Float64()
+			f, err := floatPart(timeUnits[unitSpelling(a[0].S)], v)
 			return types.Float(f), err
 		})
 	}
+}
+
+// floatPart rounds as date_part does: whole seconds and their fraction apart.
+func floatPart(unit string, v *apd.Decimal) (float64, error) {
+	if unit != "second" && unit != "millisecond" {
+		return v.Float64()
+	}
+	micros := v.Coeff.Int64()
+	if v.Negative {
+		micros = -micros
+	}
+	seconds, fraction := float64(micros/microsPerSecond), float64(micros%microsPerSecond)
+	if unit == "second" {
+		return seconds + fraction/microsPerSecond, nil
+	}
+	return seconds*1000 + fraction/1000, nil
 }
 
 // partIsNull stands for NULL: a field of infinity that goes to and fro.

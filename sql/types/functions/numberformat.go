@@ -193,7 +193,7 @@ func (f *numberFormat) decimalDigits(d *apd.Decimal) (digits, scientific string)
 	return roundTo(d, int32(f.after), true).Text('f'), ""
 }
 
-// scientificText is d.ddde±dd.
+// scientificText is d.ddde±dd; 9.99 may become 10.0, as in PostgreSQL.
 func scientificText(d *apd.Decimal, after int) string {
 	exponent := 0
 	if !d.IsZero() {
@@ -202,11 +202,6 @@ func scientificText(d *apd.Decimal, after int) string {
 	shifted := *d
 	shifted.Exponent -= int32(exponent)
 	rounded := rescale(&shifted, int32(after))
-	if !rounded.IsZero() && adjusted(rounded) > 0 { // 9.99 became 10.0
-		exponent++
-		shifted.Exponent--
-		rounded = rescale(&shifted, int32(after))
-	}
 	return rounded.Text('f') + fmt.Sprintf("e%+03d", exponent)
 }
 

@@ -18,9 +18,13 @@ type pattern struct {
 	anchored bool
 }
 
+// lookBehind finds the constraints that look at what comes before: ^ (but for
+// that of [^…]), \A, \m, \M, \y, \Y, [[:<:]] and [[:>:]].
+var lookBehind = regexp.MustCompile(`^\^|[^[]\^|\\[AmMyY]|\[\[:[<>]:\]\]`)
+
 // compilePattern reads the flags of the regexp_* functions.
 func compilePattern(text, flags string) (*pattern, error) {
-	p := &pattern{anchored: strings.ContainsAny(text, `^\`)}
+	p := &pattern{anchored: lookBehind.MatchString(text)}
 	var o types.RegularExpressionOptions
 	for _, f := range flags {
 		switch f {

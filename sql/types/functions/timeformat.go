@@ -4,7 +4,6 @@ import (
 	"math"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/cairndb/cairn/sql/pgerror"
@@ -144,26 +143,9 @@ func defineTimeFormats(d definitions) {
 		m.setTime(v.Micros)
 		return formatMoment(m, a[1].S)
 	})
-	d.scalar("to_date(text,text)", func(ctx *types.Context, a []types.Datum) (types.Datum, error) {
-		micros, _, _, err := parseMoment(ctx, a[0].S, a[1].S)
-		if err != nil {
-			return types.DNull, err
-		}
-		days, _ := floorDivide(micros, microsPerDay)
-		return types.Int(days), nil
-	})
+	d.scalar("to_date(text,text)", func(_ *types.Context, a []types.Datum) (types.Datum, error) { return toDate(a[0].S, a[1].S) })
 	d.scalar("to_timestamp(text,text)", func(ctx *types.Context, a []types.Datum) (types.Datum, error) {
-		micros, offset, hasZone, err := parseMoment(ctx, a[0].S, a[1].S)
-		if err != nil {
-			return types.DNull, err
-		}
-		if hasZone {
-			micros -= int64(offset) * microsPerSecond
-		} else {
-			micros = fromLocal(locationOf(ctx), micros)
-		}
-		micros, err = checkTimestamp(micros)
-		return types.Int(micros), err
+		return toTimestamp(ctx, a[0].S, a[1].S)
 	})
 	defineNumberFormats(d)
 }
@@ -278,9 +260,12 @@ func (m moment) appendPattern(b []byte, n formatNode) ([]byte, error) {
 }
 
 func (m moment) appendClock(b []byte, n formatNode, p string) []byte {
-	width := 2
-	if m.hour < 0 || m.minute < 0 || m.second < 0 {
-		width = 3
+	// The sign of an interval's field takes a place of its own.
+	width := func(field int) int {
+		if field < 0 {
+			return 3
+		}
+		return 2
 	}
 	switch p {
 	case "HH", "HH12":
@@ -288,13 +273,13 @@ func (m moment) appendClock(b []byte, n formatNode, p string) []byte {
 		if hour == 0 {
 			hour = 12
 		}
-		return appendNumber(b, hour, width, n.fill)
+		return appendNumber(b, hour, width(m.hour), n.fill)
 	case "HH24":
-		return appendNumber(b, m.hour, width, n.fill)
+		return appendNumber(b, m.hour, width(m.hour), n.fill)
 	case "MI":
-		return appendNumber(b, m.minute, width, n.fill)
+		return appendNumber(b, m.minute, width(m.minute), n.fill)
 	case "SS":
-		return appendNumber(b, m.second, width, n.fill)
+		return appendNumber(b, m.second, width(m.second), n.fill)
 	case "MS":
 		return appendNumber(b, m.micros/1000, 3, false)
 	case "US":
@@ -442,7 +427,15 @@ func (m moment) appendDate(b []byte, n formatNode, p string) []byte {
 		if m.month == 0 && m.year == 0 {
 			return b
 		}
-		month := (m.month + 11) % 12
+		month := (m.month + 12) % 12 // of a negative interval
+		switch {
+		case m.month > 0:
+			month = m.month - 1
+		case m.month == 0 && m.year < 0:
+			month = 0
+		case m.month == 0:
+			month = 11
+		}
 		return appendNameOf(b, romanMonth[month], n, 4)
 	case "J":
 		return strconv.AppendInt(b, m.julian(), 10)
@@ -450,22 +443,16 @@ func (m moment) appendDate(b []byte, n formatNode, p string) []byte {
 	return b
 }
 
+// julian is the Julian day. Intervals have months below 1, for which it is
+// PostgreSQL's arithmetic (date2j) that counts.
 func (m moment) julian() int64 {
-	month, year := m.month, m.year
-	if month < 1 { // of an interval
-		month, year = month+12, year-1
+	if !m.interval {
+		return m.days() + epochJulian
 	}
-	return types.DaysOf(year, month, m.day) + epochJulian
-}
-
-// zoneForInput finds the offset of an abbreviation in to_timestamp.
-func zoneForInput(ctx *types.Context, name string, local int64) (int, bool) {
-	location, err := types.LoadLocation(name)
-	if err != nil {
-		return 0, false
+	month, year := m.month+1, m.year+4800
+	if m.month <= 2 {
+		month, year = m.month+13, m.year+4799
 	}
-	if location == time.UTC {
-		return 0, true
-	}
-	return offsetAt(location, fromLocal(location, local)), true
+	century := year / 100
+	return int64(year*365 - 32167 + year/4 - century + century/4 + 7834*month/256 + m.day)
 }

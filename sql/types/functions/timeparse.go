@@ -1,6 +1,7 @@
 package functions
 
 import (
+	"math"
 	"strconv"
 	"strings"
 	"unicode"
@@ -10,8 +11,9 @@ import (
 	"github.com/cairndb/cairn/sql/types"
 )
 
-// momentFields are what to_timestamp and to_date read; -1 where nothing was
-// read, as zero is a value of some.
+// momentFields are what to_timestamp and to_date read. Zero: nothing, which is
+// -1 for the weekday (from Sunday, 0), and nothing for the Julian day and the
+// seconds of the day.
 type momentFields struct {
 	hour, minute, second, micros, secondsOfDay int
 	twelveHours, afternoon                     bool
@@ -20,9 +22,10 @@ type momentFields struct {
 	bc, iso, isoSet                            bool
 	julian                                     int
 	offsetSign, offsetHours, offsetMinutes     int
-	zone                                       string
 	hasZone                                    bool
 }
+
+const nothing = math.MinInt32
 
 // timeReader reads a text by a format.
 type timeReader struct {
@@ -36,30 +39,53 @@ func errFormat(format string, args ...any) *pgerror.Error {
 	return pgerror.Newf(pgerror.InvalidDatetimeFormat, format, args...)
 }
 
-// parseMoment reads a local timestamp and the offset east from UTC, if the
-// format has one.
-func parseMoment(ctx *types.Context, input, format string) (micros int64, offset int, hasZone bool, err error) {
+// readMoment is what a text says by a format: days, the time of day in µs, and
+// the offset east from UTC in seconds, if the format has one.
+func readMoment(input, format string) (days, micros int64, offset int, hasZone bool, err error) {
 	nodes, fixed := parseTimeFormat(format)
-	r := &timeReader{input: input, rest: input, fixed: fixed, fields: momentFields{weekday: -1, julian: -1, year: -1 << 30, secondsOfDay: -1, hour: -1}}
-	if err := r.read(nodes); err != nil {
-		return 0, 0, false, err
+	r := &timeReader{input: input, rest: input, fixed: fixed, fields: momentFields{weekday: -1, julian: nothing, secondsOfDay: nothing}}
+	if err = r.read(nodes); err != nil {
+		return 0, 0, 0, false, err
 	}
-	micros, err = r.timestamp()
-	if err != nil {
-		return 0, 0, false, err
+	if days, err = r.date(); err != nil {
+		return 0, 0, 0, false, err
+	}
+	if micros, err = r.timeOfDay(); err != nil {
+		return 0, 0, 0, false, err
 	}
 	f := &r.fields
-	switch {
-	case f.zone != "":
-		offset, _ = zoneForInput(ctx, f.zone, micros)
-		return micros, offset, true, nil
-	case f.hasZone:
-		if f.offsetHours > 15 || f.offsetMinutes > 59 {
-			return 0, 0, false, r.outOfRange()
-		}
-		return micros, f.offsetSign * (f.offsetHours*3600 + f.offsetMinutes*60), true, nil
+	if f.hasZone && (f.offsetHours > 15 || f.offsetMinutes > 59) {
+		return 0, 0, 0, false, pgerror.Newf(pgerror.InvalidTimeZoneDisplacement, "time zone displacement out of range: \"%s\"", input)
 	}
-	return micros, 0, false, nil
+	return days, micros, f.offsetSign * (f.offsetHours*3600 + f.offsetMinutes*60), f.hasZone, nil
+}
+
+// toDate is to_date.
+func toDate(input, format string) (types.Datum, error) {
+	days, _, _, _, err := readMoment(input, format)
+	if err == nil && (days < minimumDate || days >= endDate) {
+		err = pgerror.Newf(pgerror.DatetimeFieldOverflow, "date out of range: \"%s\"", input)
+	}
+	return types.Int(days), err
+}
+
+// toTimestamp is to_timestamp of a text.
+func toTimestamp(ctx *types.Context, input, format string) (types.Datum, error) {
+	days, micros, offset, hasZone, err := readMoment(input, format)
+	switch {
+	case err != nil:
+		return types.DNull, err
+	case days < minimumDate || days > endTimestamp/microsPerDay:
+		return types.DNull, errTimestampRange()
+	}
+	v := days*microsPerDay + micros
+	if hasZone {
+		v -= int64(offset) * microsPerSecond
+	} else {
+		v = fromLocal(locationOf(ctx), v)
+	}
+	v, err = checkTimestamp(v)
+	return types.Int(v), err
 }
 
 func (r *timeReader) outOfRange() error {
@@ -226,7 +252,7 @@ func (r *timeReader) field(n formatNode, next *formatNode) error {
 	case "MS", "US", "FF1", "FF2", "FF3", "FF4", "FF5", "FF6":
 		return r.fraction(n, next, p)
 	case "SSSS", "SSSSS":
-		return number(5, &f.secondsOfDay)
+		return number(len(p), &f.secondsOfDay)
 	case "AM", "PM", "A.M.", "P.M.":
 		names := []string{"am", "pm"}
 		if strings.Contains(p, ".") {
@@ -258,15 +284,15 @@ func (r *timeReader) fraction(n formatNode, next *formatNode, p string) error {
 	if err != nil {
 		return err
 	}
-	// 5 is five tenths: the number is a fraction.
-	for i := used; i < 6; i++ {
+	// 5 is five tenths: the number is a fraction. More digits than MS or US have
+	// make it too large, which is an error in the end.
+	digits := 6
+	if p == "MS" {
+		digits = 3
+		v *= 1000
+	}
+	for i := used; i < digits; i++ {
 		v *= 10
-	}
-	for i := 6; i < used; i++ {
-		v /= 10
-	}
-	if p == "MS" && used > 3 {
-		return nil
 	}
 	r.fields.micros += v
 	return nil
@@ -350,8 +376,8 @@ func (r *timeReader) dateField(n formatNode, next *formatNode) error {
 		}
 		return err
 	case "ID":
-		if err = number(1, &f.weekday); err == nil {
-			f.weekday %= 7
+		if err = number(1, &f.weekday); err == nil && f.weekday > 6 {
+			f.weekday = 0
 		}
 		return err
 	case "WW", "IW":
@@ -364,7 +390,7 @@ func (r *timeReader) dateField(n formatNode, next *formatNode) error {
 	case "CC":
 		return number(2, &f.century)
 	case "J":
-		return number(7, &f.julian)
+		return number(1, &f.julian)
 	}
 	return r.yearField(n, next, p)
 }
@@ -407,8 +433,6 @@ func (r *timeReader) yearField(n formatNode, next *formatNode, p string) error {
 // nearYear2020 completes a year of up to three digits to the one nearest 2020.
 func nearYear2020(year int) int {
 	switch {
-	case year < 0:
-		return year
 	case year < 70:
 		return year + 2000
 	case year < 100:
@@ -421,21 +445,14 @@ func nearYear2020(year int) int {
 	return year
 }
 
-// timestamp puts the fields together.
-func (r *timeReader) timestamp() (int64, error) {
+// timeOfDay puts the fields of the time together, as µs.
+func (r *timeReader) timeOfDay() (int64, error) {
 	f := &r.fields
-	days, err := r.date()
-	if err != nil {
-		return 0, err
-	}
-	hour, minute, second := max(f.hour, 0), f.minute, f.second
-	if f.secondsOfDay >= 0 {
+	hour, minute, second := f.hour, f.minute, f.second
+	if f.secondsOfDay != nothing {
 		hour, minute, second = f.secondsOfDay/3600, f.secondsOfDay/60%60, f.secondsOfDay%60
-		if f.secondsOfDay > secondsPerDay {
-			return 0, r.outOfRange()
-		}
 	}
-	if f.twelveHours && f.hour >= 0 {
+	if f.twelveHours {
 		if hour < 1 || hour > 12 {
 			return 0, errFormat("hour \"%d\" is invalid for the 12-hour clock", hour).
 				WithHint("Use the 24-hour clock, or give an hour between 1 and 12.")
@@ -446,52 +463,55 @@ func (r *timeReader) timestamp() (int64, error) {
 			hour = 0
 		}
 	}
-	if hour < 0 || hour > 24 || minute < 0 || minute > 59 || second < 0 || second > 60 || hour == 24 && (minute > 0 || second > 0) {
+	if hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 59 || f.micros < 0 || f.micros >= microsPerSecond {
 		return 0, r.outOfRange()
 	}
 	c := civil{hour: hour, minute: minute, second: second, micros: f.micros}
-	if days < minimumDate || days > endTimestamp/microsPerDay {
-		return 0, pgerror.Newf(pgerror.DatetimeFieldOverflow, "date out of range: \"%s\"", r.input)
+	return c.timeOfDay(), nil
+}
+
+// fullYear is the year from its digits, the century and BC; 0 is 1 BC.
+func (f *momentFields) fullYear() int {
+	century, year := f.century, f.year
+	if f.bc {
+		century = -century
 	}
-	return days*microsPerDay + c.timeOfDay(), nil
+	switch {
+	case year != 0 && century != 0 && f.yearDigits <= 2: // the year within the century
+		year %= 100
+		switch {
+		case year == 0 && century >= 0:
+			return century * 100
+		case year == 0:
+			return century*100 + 1
+		case century < 0:
+			return century*100 + year
+		}
+		return (century-1)*100 + year
+	case year != 0:
+		if f.bc {
+			year = -year
+		}
+		if year < 0 {
+			year++
+		}
+		return year
+	case century > 0:
+		return (century-1)*100 + 1
+	case century < 0:
+		return century*100 + 1
+	}
+	return 0
 }
 
 // date puts the fields of the date together, as days.
 func (r *timeReader) date() (int64, error) {
 	f := &r.fields
-	if f.julian >= 0 {
+	if f.julian != nothing {
 		return int64(f.julian) - epochJulian, nil
 	}
-	year, yearKnown := f.year, f.year != -1<<30
-	if f.century != 0 && (!yearKnown || f.yearDigits <= 2) {
-		switch {
-		case yearKnown: // the year within the century
-			year = (f.century-1)*100 + year%100
-			if year%100 == 0 {
-				year += 100
-			}
-		default:
-			year, yearKnown = (f.century-1)*100+1, true
-		}
-	}
-	switch {
-	case !yearKnown:
-		year = 0
-		if f.bc {
-			year = 0
-		}
-	case f.bc && year > 0:
-		year = 1 - year
-	case year < 0: // -44 is 44 BC
-		year++
-	}
-	month, day := f.month, f.day
-	if month == 0 {
-		month = 1
-	}
-	if day == 0 {
-		day = 1
-	}
+	year := f.fullYear()
+	month, day, dayOfYear := f.month, f.day, f.dayOfYear
 	switch {
 	case f.week > 0 && f.iso:
 		offset := 0
@@ -500,25 +520,34 @@ func (r *timeReader) date() (int64, error) {
 		}
 		return firstISOWeek(year) + int64(f.week-1)*7 + int64(offset), nil
 	case f.week > 0:
-		return types.DaysOf(year, 1, 1) + int64(f.week-1)*7, nil
+		dayOfYear = (f.week-1)*7 + 1
 	case f.weekOfMonth > 0:
 		day = (f.weekOfMonth-1)*7 + 1
 	}
-	if f.dayOfYear > 0 && f.month == 0 && f.day == 0 {
-		if !yearKnown && !f.bc {
+	if dayOfYear > 0 && (month <= 1 || day <= 1) {
+		if f.year == 0 && f.century == 0 {
 			return 0, errFormat("cannot calculate day of year without year information")
 		}
 		if f.iso {
-			return firstISOWeek(year) + int64(f.dayOfYear) - 1, nil
+			return firstISOWeek(year) + int64(dayOfYear) - 1, nil
 		}
-		limit := 365
-		if isLeap(year) {
-			limit = 366
+		at := 1
+		for at <= 12 && dayOfYear > daysInMonth(year, at) {
+			dayOfYear -= daysInMonth(year, at)
+			at++
 		}
-		if f.dayOfYear > limit {
-			return 0, r.outOfRange()
+		if month <= 1 {
+			month = at
 		}
-		return types.DaysOf(year, 1, f.dayOfYear), nil
+		if day <= 1 {
+			day = dayOfYear
+		}
+	}
+	if month == 0 {
+		month = 1
+	}
+	if day == 0 {
+		day = 1
 	}
 	if month < 1 || month > 12 || day < 1 || day > daysInMonth(year, month) {
 		return 0, r.outOfRange()
