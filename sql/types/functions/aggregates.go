@@ -163,8 +163,11 @@ func (s *decimalSum) Result(*types.Context) (types.Datum, error) {
 	if !s.average {
 		return types.Decimal(sum), nil
 	}
-	n := apd.New(s.n, 0)
-	return types.Decimal(divide(sum, n, divisionScale(sum, n))), nil
+	average, err := types.DivideNumeric(sum, apd.New(s.n, 0))
+	if err != nil {
+		return types.DNull, err
+	}
+	return types.Decimal(average), nil
 }
 
 func (s *decimalSum) MemoryBytes() int64 { return int64(unsafe.Sizeof(*s)) + coefficientBytes(&s.sum) }

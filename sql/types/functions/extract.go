@@ -286,8 +286,8 @@ func partOfTimestamp(unit string, timestamp int64, ctx *types.Context, withZone 
 		return add(secondsPart(timestamp), apd.New(postgresEpoch, 0))
 	case "julian":
 		whole := apd.New(days+epochJulian, 0)
-		a, b := apd.New(rest, 0), apd.New(microsPerDay, 0)
-		return add(whole, divide(a, b, divisionScale(a, b)))
+		fraction, _ := types.DivideNumeric(apd.New(rest, 0), apd.New(microsPerDay, 0)) // finite
+		return add(whole, fraction)
 	}
 	if v := partOfClock(unit, rest); v != nil {
 		return v

@@ -437,7 +437,7 @@ func defineBuckets(d definitions) {
 			return types.DNull, pgerror.New(invalidWidthBucket, "lower bound cannot equal upper bound")
 		}
 		if low.Cmp(high) > 0 {
-			x, low, high = negate(x), negate(low), negate(high)
+			x, low, high = types.NegateNumeric(x), types.NegateNumeric(low), types.NegateNumeric(high)
 		}
 		switch {
 		case x.Cmp(low) < 0:

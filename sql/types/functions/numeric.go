@@ -81,14 +81,6 @@ func roundTo(d *apd.Decimal, scale int32, round bool) *apd.Decimal {
 	return out
 }
 
-func negate(d *apd.Decimal) *apd.Decimal {
-	out := *d
-	if !isNaN(d) && !d.IsZero() {
-		out.Negative = !d.Negative
-	}
-	return &out
-}
-
 // exact is a context that loses nothing in addition and multiplication.
 var exact = apd.Context{Precision: 0, MaxExponent: apd.MaxExponent, MinExponent: apd.MinExponent}
 
@@ -107,7 +99,7 @@ func add(a, b *apd.Decimal) *apd.Decimal {
 	return fixZero(out)
 }
 
-func subtract(a, b *apd.Decimal) *apd.Decimal { return add(a, negate(b)) }
+func subtract(a, b *apd.Decimal) *apd.Decimal { return add(a, types.NegateNumeric(b)) }
 
 // multiply is of finite numerics; the scale is the sum of both.
 func multiply(a, b *apd.Decimal) *apd.Decimal {
@@ -129,27 +121,21 @@ func fixZero(d *apd.Decimal) *apd.Decimal {
 // divide divides finite numerics to a scale, rounded half away from zero; b is
 // not zero.
 func divide(a, b *apd.Decimal, scale int32) *apd.Decimal {
-	return divideRounded(a, b, scale, true)
+	return types.DivideToScale(a, b, int64(scale))
 }
 
-func divideTruncated(a, b *apd.Decimal) *apd.Decimal { return divideRounded(a, b, 0, false) }
-
-func divideRounded(a, b *apd.Decimal, scale int32, round bool) *apd.Decimal {
-	// a.Coeff·10^a.Exponent / (b.Coeff·10^b.Exponent) · 10^scale
-	var numerator, denominator, remainder apd.BigInt
+// divideTruncated is the whole part of a quotient of finite numerics.
+func divideTruncated(a, b *apd.Decimal) *apd.Decimal {
+	var numerator, denominator apd.BigInt
 	numerator.Set(&a.Coeff)
 	denominator.Set(&b.Coeff)
-	if shift := a.Exponent - b.Exponent + scale; shift >= 0 {
+	if shift := a.Exponent - b.Exponent; shift >= 0 {
 		numerator.Mul(&numerator, powerOfTen(shift))
 	} else {
 		denominator.Mul(&denominator, powerOfTen(-shift))
 	}
-	out := &apd.Decimal{Exponent: -scale, Negative: a.Negative != b.Negative}
-	out.Coeff.QuoRem(&numerator, &denominator, &remainder)
-	remainder.Mul(&remainder, apd.NewBigInt(2))
-	if round && remainder.Cmp(&denominator) >= 0 {
-		out.Coeff.Add(&out.Coeff, apd.NewBigInt(1))
-	}
+	out := &apd.Decimal{Negative: a.Negative != b.Negative}
+	out.Coeff.Quo(&numerator, &denominator)
 	return fixZero(out)
 }
 
@@ -186,17 +172,6 @@ func limitScale(scale int, inputs ...*apd.Decimal) int32 {
 		scale = max(scale, int(scaleOf(d)))
 	}
 	return int32(min(max(scale, 0), numericMaximumScale))
-}
-
-// divisionScale is the scale of a quotient.
-func divisionScale(a, b *apd.Decimal) int32 {
-	weightA, digitA := leading(a)
-	weightB, digitB := leading(b)
-	weight := weightA - weightB
-	if digitA <= digitB {
-		weight--
-	}
-	return limitScale(numericMinimumDigits-weight*4, a, b)
 }
 
 // working is a context for approximations with digits significant digits.
@@ -305,7 +280,7 @@ func decimal1(f func(*apd.Decimal) (*apd.Decimal, error)) types.EvalFunc {
 func defineNumeric(d definitions) {
 	d.scalar("abs(numeric)", decimal1(func(x *apd.Decimal) (*apd.Decimal, error) {
 		if x.Negative {
-			return negate(x), nil
+			return types.NegateNumeric(x), nil
 		}
 		return x, nil
 	}))
@@ -468,18 +443,11 @@ func defineNumericDivision(d definitions) {
 	d.scalar("div(numeric,numeric)", div)
 	d.scalar("numeric_div_trunc(numeric,numeric)", div)
 	d.scalar("mod(numeric,numeric)", func(_ *types.Context, a []types.Datum) (types.Datum, error) {
-		x, y := a[0].Decimal(), a[1].Decimal()
-		switch {
-		case isNaN(x) || isNaN(y):
-			return types.Decimal(numericNaN), nil
-		case y.IsZero():
-			return types.DNull, errDivisionByZero()
-		case x.Form == apd.Infinite:
-			return types.Decimal(numericNaN), nil
-		case y.Form == apd.Infinite:
-			return types.Decimal(x), nil
+		out, err := types.ModuloNumeric(a[0].Decimal(), a[1].Decimal())
+		if err != nil {
+			return types.DNull, err
 		}
-		return types.Decimal(remainder(x, y)), nil
+		return types.Decimal(out), nil
 	})
 	d.scalar("gcd(numeric,numeric)", func(_ *types.Context, a []types.Datum) (types.Datum, error) {
 		x, y := a[0].Decimal(), a[1].Decimal()
@@ -503,16 +471,11 @@ func defineNumericDivision(d definitions) {
 	})
 }
 
-// remainder has the dividend's sign and the greater scale.
-func remainder(x, y *apd.Decimal) *apd.Decimal {
-	scale := max(scaleOf(x), scaleOf(y))
-	return rescale(subtract(x, multiply(divideTruncated(x, y), y)), scale)
-}
-
 func numericGCD(x, y *apd.Decimal) *apd.Decimal {
 	scale := max(scaleOf(x), scaleOf(y))
 	for !y.IsZero() {
-		x, y = y, remainder(x, y)
+		remainder, _ := types.ModuloNumeric(x, y) // both are finite, y is not zero
+		x, y = y, remainder
 	}
 	out := *rescale(x, scale)
 	out.Negative = false

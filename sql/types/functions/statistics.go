@@ -101,10 +101,12 @@ func (s *decimalDeviation) Result(*types.Context) (types.Datum, error) {
 	if s.sample {
 		divisor = multiply(n, apd.New(s.n-1, 0))
 	}
-	scale := divisionScale(numerator, divisor)
-	variance := divide(numerator, divisor, scale)
+	variance, err := types.DivideNumeric(numerator, divisor)
+	if err != nil {
+		return types.DNull, err
+	}
 	if s.root {
-		variance = numericSquareRoot(variance, scale)
+		variance = numericSquareRoot(variance, scaleOf(variance))
 	}
 	return types.Decimal(variance), nil
 }
