@@ -97,6 +97,9 @@ func (r *Router) sendDivided(ctx context.Context, b *kvpb.BatchRequest, pauses *
 	}
 	if len(parts) == 1 {
 		// The ranges have changed between two looks.
+		if err := r.pauseAfterMove(ctx, pauses, errDivideAgain); err != nil {
+			return nil, err
+		}
 		return nil, errDivideAgain
 	}
 	return r.sendParts(ctx, b, parts)
@@ -261,8 +264,14 @@ type part struct {
 // divide cuts the batch's requests at the bounds of ranges. Within a part the
 // order of the requests is kept.
 func (r *Router) divide(ctx context.Context, b *kvpb.BatchRequest) ([]*part, error) {
+	// What an outdated descriptor says of a range is a part of its own: the
+	// replica that gets it will correct us.
+	type version struct {
+		id         kvpb.RangeID
+		generation int64
+	}
 	var parts []*part
-	byRange := map[kvpb.RangeID]*part{}
+	byRange := map[version]*part{}
 	for i := range b.Requests {
 		q := b.Requests[i]
 		end := spanEnd(&q)
@@ -271,10 +280,11 @@ func (r *Router) divide(ctx context.Context, b *kvpb.BatchRequest) ([]*part, err
 			if err != nil {
 				return nil, err
 			}
-			p := byRange[known.descriptor.Range]
+			v := version{known.descriptor.Range, known.descriptor.Generation}
+			p := byRange[v]
 			if p == nil {
 				p = &part{known: known}
-				byRange[known.descriptor.Range] = p
+				byRange[v] = p
 				parts = append(parts, p)
 			}
 			cut := q

@@ -224,19 +224,18 @@ var errUnknownNode = &kvpb.UnavailableError{Cause: "the node of the replica is n
 
 // sendTo sends to one replica's node. sent is false if nothing can have arrived.
 func (r *Router) sendTo(ctx context.Context, d kvpb.ReplicaDescriptor, b *kvpb.BatchRequest) (response *kvpb.BatchResponse, sent bool, err error) {
+	var to Sender
 	if d.Node == r.config.Node {
-		local := r.local.Load()
-		if local == nil {
-			return nil, false, errUnknownNode
+		if local := r.local.Load(); local != nil {
+			to = *local
 		}
-		response, err = (*local).Send(ctx, b)
-		return response, true, err
+	} else if remote, ok := r.config.Remote(d.Node); ok {
+		to = remote
 	}
-	remote, ok := r.config.Remote(d.Node)
-	if !ok {
+	if to == nil {
 		return nil, false, errUnknownNode
 	}
-	response, err = remote.Send(ctx, b)
+	response, err = to.Send(ctx, b)
 	if n, ok := errors.AsType[interface {
 		error
 		notSent
@@ -306,13 +305,9 @@ func (r *Router) sendToRange(ctx context.Context, b *kvpb.BatchRequest, known *c
 func (r *Router) refused(ctx context.Context, e *kvpb.Error, b *kvpb.BatchRequest, known *cachedRange, order *attempts, pauses *backoff) error {
 	switch detail := e.Detail.(type) {
 	case *kvpb.NotLeaseholderError:
-		if detail.Descriptor.Range == known.descriptor.Range && detail.Descriptor.Generation > known.descriptor.Generation {
-			r.Learn(kvpb.RangeInfo{Descriptor: detail.Descriptor, Leaseholder: detail.Leaseholder})
-			if err := r.pauseAfterMove(ctx, pauses, detail); err != nil {
-				return err
-			}
-			return errDivideAgain
-		}
+		// If the range has changed, its leaseholder knows what has become of the
+		// keys.
+		r.Learn(kvpb.RangeInfo{Descriptor: detail.Descriptor, Leaseholder: detail.Leaseholder})
 		if detail.Leaseholder.Store != 0 && order.prefer(detail.Leaseholder) {
 			r.cache.setLeaseholder(known, detail.Leaseholder)
 		}
