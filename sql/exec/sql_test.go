@@ -90,20 +90,29 @@ func (s *session) plan(text string) (*opt.Plan, error) {
 
 // run carries a statement out; writes of failed ones are taken back.
 func (s *session) run(t *testing.T, text string) string {
-	plan, err := s.plan(text)
-	if err != nil {
-		return describe(err)
-	}
-	prepared, err := Prepare(plan)
-	if err != nil {
-		return describe(err)
-	}
 	s.txn.Step()
 	savepoint := s.txn.sequence
-	rows, n, err := collectPrepared(t, s.env, prepared)
+	out, err := s.execute(t, text)
 	if err != nil {
 		s.txn.rollBack(savepoint)
 		return describe(err)
+	}
+	return out
+}
+
+// execute plans and runs a statement in the transaction of s.env.
+func (s *session) execute(t *testing.T, text string) (string, error) {
+	plan, err := s.plan(text)
+	if err != nil {
+		return "", err
+	}
+	prepared, err := Prepare(plan)
+	if err != nil {
+		return "", err
+	}
+	rows, n, err := collectPrepared(t, s.env, prepared)
+	if err != nil {
+		return "", err
 	}
 	var b strings.Builder
 	for _, row := range rows {
@@ -122,7 +131,22 @@ func (s *session) run(t *testing.T, text string) string {
 	if plan.Tag != opt.TagSelect {
 		fmt.Fprintf(&b, "%d rows\n", n)
 	}
-	return b.String()
+	return b.String(), nil
+}
+
+// command carries out the directives other than run.
+func (s *session) command(t *testing.T, d *datadriven.TestData) string {
+	switch d.Cmd {
+	case "table":
+		if err := s.createTable(d.Input); err != nil {
+			return describe(err)
+		}
+	case "memory":
+		s.env.Memory = NewMemory(1<<20, nil)
+	default:
+		t.Fatalf("unknown command %s", d.Cmd)
+	}
+	return "ok\n"
 }
 
 // rollBack takes back what was written after a sequence number.
@@ -222,19 +246,10 @@ func runScripts(t *testing.T, tableRows float64, pageRows int) {
 		s.rowCount = func(*catalog.Table) float64 { return tableRows }
 		s.txn.pageRows = pageRows
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
-			switch d.Cmd {
-			case "table":
-				if err := s.createTable(d.Input); err != nil {
-					return describe(err)
-				}
-				return "ok\n"
-			case "run":
+			if d.Cmd == "run" {
 				return s.run(t, d.Input)
-			case "memory":
-				s.env.Memory = NewMemory(1<<20, nil)
-				return "ok\n"
 			}
-			return "unknown command\n"
+			return s.command(t, d)
 		})
 	})
 }
