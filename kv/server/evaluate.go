@@ -70,10 +70,8 @@ func (x *execution) open(from pebble.Reader, hasLocks bool) error {
 	if err := x.reader.Open(); err != nil {
 		return err
 	}
-	now := r.server.Clock.Now()
-	l := r.raft.Lease(now.Max(x.readAt).Max(x.writeAt))
-	if !l.Mine || l.State != raftstore.LeaseUsable || l.Sequence != x.lease.Sequence {
-		return &raftstore.RejectedError{Cause: "the lease changed hands"}
+	if err := x.checkLease(); err != nil {
+		return err
 	}
 	if err := x.server.checkBounds(r.raft.Descriptor(), x.batch); err != nil {
 		return err
@@ -83,6 +81,16 @@ func (x *execution) open(from pebble.Reader, hasLocks bool) error {
 	}
 	if x.txn != nil && r.knowsAborted(x.id) && !(x.shape.end != nil && !x.shape.end.Commit) {
 		return &kvpb.TransactionAbortedError{Reason: kvpb.AbortSpanRecord}
+	}
+	return nil
+}
+
+// checkLease checks that the lease that the batch is evaluated under is still
+// in force, and is at the batch's timestamps.
+func (x *execution) checkLease() error {
+	l := x.replica.raft.Lease(x.server.Clock.Now().Max(x.readAt).Max(x.writeAt))
+	if !l.Mine || l.State != raftstore.LeaseUsable || l.Sequence != x.lease.Sequence {
+		return &raftstore.RejectedError{Cause: "the lease changed hands"}
 	}
 	return nil
 }
@@ -144,10 +152,8 @@ func (x *execution) read(i int) error {
 		}
 	case kvpb.Scan, kvpb.ReverseScan:
 		err = x.scan(r, a)
-	case kvpb.Refresh:
-		err = x.reader.Refresh(r.Key, x.id, r.RefreshFrom, x.readAt)
-	case kvpb.RefreshRange:
-		err = x.reader.RefreshRange(spanOf(r), x.id, r.RefreshFrom, x.readAt)
+	case kvpb.Refresh, kvpb.RefreshRange:
+		err = x.refresh(r)
 	case kvpb.QueryTxn:
 		err = x.queryTxn(r, a)
 	case kvpb.QueryIntent:
@@ -156,6 +162,18 @@ func (x *execution) read(i int) error {
 		err = malformed(fmt.Sprintf("requests of kind %d are not supported", r.Kind))
 	}
 	return err
+}
+
+func (x *execution) refresh(r *kvpb.Request) error {
+	switch {
+	case r.RefreshFrom.Less(*x.replica.gcThreshold.Load()):
+		// A deletion since then may have been collected.
+		return &kvpb.TransactionRetryError{Reason: kvpb.RetryRefreshFailed, Key: r.Key}
+	case r.Kind == kvpb.Refresh:
+		return x.reader.Refresh(r.Key, x.id, r.RefreshFrom, x.readAt)
+	default:
+		return x.reader.RefreshRange(spanOf(r), x.id, r.RefreshFrom, x.readAt)
+	}
 }
 
 // exhausted reports whether a bound of the batch is used up.
@@ -250,6 +268,10 @@ func (x *execution) write(ctx context.Context) error {
 		return x.closeWriter(nil)
 	}
 	x.server.Clock.Update(x.writeAt) // what is served lies below the clock
+	if err := x.checkLease(); err != nil {
+		// The timestamp has moved up beyond the lease's end.
+		return x.closeWriter(err)
+	}
 	command.LeaseSequence = x.lease.Sequence
 	proposal, err := x.replica.raft.Propose(ctx, &command)
 	if err = x.closeWriter(err); err != nil {
