@@ -11,6 +11,8 @@ import (
 
 	"github.com/cairndb/cairn/kv/kvpb"
 	"github.com/cairndb/cairn/sql/catalog"
+	_ "github.com/cairndb/cairn/sql/catalog/informationschema" // registers its tables
+	_ "github.com/cairndb/cairn/sql/catalog/pgcatalog"         // likewise
 	"github.com/cairndb/cairn/sql/exec"
 	"github.com/cairndb/cairn/sql/jobs"
 	"github.com/cairndb/cairn/sql/pgerror"
