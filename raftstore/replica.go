@@ -296,7 +296,11 @@ func (r *Replica) AcquireLease(ctx context.Context) error {
 		a = &leaseAttempt{done: make(chan struct{})}
 		r.leaseFor = a
 		// The attempt outlives a caller that gives up.
-		go r.acquireLease(context.WithoutCancel(ctx), a)
+		if !r.store.spawn(func() { r.acquireLease(r.store.ctx, a) }) {
+			r.leaseFor = nil
+			r.mu.Unlock()
+			return &RejectedError{Cause: "the store is stopped"}
+		}
 	}
 	r.mu.Unlock()
 	if err := waitContext(ctx, a.done); err != nil {
@@ -345,10 +349,11 @@ func (r *Replica) ExtendLease(now hlc.Timestamp) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.leaseFor == nil && !r.store.isStopped() {
+	if r.leaseFor == nil {
 		a := &leaseAttempt{done: make(chan struct{})}
-		r.leaseFor = a
-		go r.acquireLease(context.Background(), a)
+		if r.store.spawn(func() { r.acquireLease(r.store.ctx, a) }) {
+			r.leaseFor = a
+		}
 	}
 }
 
@@ -500,7 +505,7 @@ func (r *Replica) send(messages []*raftpb.Message) {
 			continue
 		}
 		if m.GetType() == raftpb.MsgSnap {
-			go r.sendRaftSnapshot(to, m)
+			r.store.spawn(func() { r.sendRaftSnapshot(to, m) })
 			continue
 		}
 		if !r.store.Transport.Send(to.Store, []Message{{Range: r.id, From: self, To: to, Raft: m}}) {

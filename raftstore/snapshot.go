@@ -111,7 +111,9 @@ func (r *Replica) sendSnapshot(ctx context.Context, to kvpb.ReplicaDescriptor, m
 			Index: proto.Uint64(applied.index), Term: proto.Uint64(applied.term), ConfState: confStateOf(&header.Descriptor)}}
 	}
 	content, in := io.Pipe()
+	written := make(chan struct{})
 	go func() {
+		defer close(written)
 		_, err := in.Write(binary.AppendUvarint(nil, uint64(len(applied.append(nil)))))
 		if err == nil {
 			_, err = in.Write(applied.append(nil))
@@ -125,12 +127,13 @@ func (r *Replica) sendSnapshot(ctx context.Context, to kvpb.ReplicaDescriptor, m
 	// Ends the writer where the transport did not read to the end, before the
 	// Pebble snapshot is closed.
 	content.CloseWithError(io.ErrClosedPipe)
+	<-written
 	return err
 }
 
 // sendRaftSnapshot sends what raft asked for and tells it how it went.
 func (r *Replica) sendRaftSnapshot(to kvpb.ReplicaDescriptor, m *raftpb.Message) {
-	err := r.sendSnapshot(context.Background(), to, m)
+	err := r.sendSnapshot(r.store.ctx, to, m)
 	status := raft.SnapshotFinish
 	if err != nil {
 		status = raft.SnapshotFailure
@@ -279,6 +282,9 @@ func (s *Store) readSnapshot(header *SnapshotHeader, in *bufio.Reader) (*pebble.
 // createFromSnapshot makes a replica that was not here.
 func (s *Store) createFromSnapshot(received *receivedSnapshot) error {
 	d := &received.header.Descriptor
+	if s.isStopped() {
+		return errors.New("the store is stopped")
+	}
 	s.mu.Lock()
 	for _, r := range s.byKey {
 		other := r.Descriptor()

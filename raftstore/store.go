@@ -98,6 +98,10 @@ type Store struct {
 	sched  *scheduler
 	stop   chan struct{}
 	done   sync.WaitGroup
+	// background are snapshots being sent and requests for leases; see spawn.
+	background sync.WaitGroup
+	ctx        context.Context // ends at Close
+	cancel     context.CancelFunc
 	nextID atomic.Uint64 // of commands
 
 	mu       sync.RWMutex
@@ -110,6 +114,7 @@ type Store struct {
 // may deliver messages to the store from now on.
 func Open(c Config) (*Store, error) {
 	s := &Store{Config: c, stop: make(chan struct{}), replicas: map[kvpb.RangeID]*Replica{}}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.nextID.Store(rand.Uint64())
 	s.log = newLogWriter(s)
 	s.sched = newScheduler()
@@ -308,12 +313,26 @@ func (s *Store) Close() {
 	s.stopped = true
 	s.mu.Unlock()
 	close(s.stop)
+	s.cancel()
 	s.sched.close()
 	s.log.close()
 	s.done.Wait()
 	for _, r := range s.Replicas() {
 		r.failProposals("the node stopped")
 	}
+	s.background.Wait()
+}
+
+// spawn runs fn in a goroutine that Close waits for. It returns false, and does
+// nothing, once the store is stopped.
+func (s *Store) spawn(fn func()) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return false
+	}
+	s.background.Go(fn)
+	return true
 }
 
 // scheduler hands replicas that have work to a fixed number of workers.
