@@ -129,6 +129,7 @@ func (s *Server) keepRange(ctx context.Context, r *replica) {
 	if !split {
 		r.noticed.Store(false)
 	}
+	split = split && now.WallTime >= r.splitAfter
 	if change.none() && !publish && !split {
 		return
 	}
@@ -190,6 +191,9 @@ func (s *Server) checkMembership(ctx context.Context, r *replica, led bool, now 
 	}
 }
 
+// splitPause is how long a range that could not be split is left alone.
+const splitPause = 2 * time.Minute
+
 // splitLarge splits a range in the middle, and again while it is too large.
 func (s *Server) splitLarge(ctx context.Context, r *replica) error {
 	for s.tooLarge(r) {
@@ -201,7 +205,9 @@ func (s *Server) splitLarge(ctx context.Context, r *replica) error {
 		stats := r.raft.Statistics()
 		key, left, err := mvcc.SplitKey(s.Engines.State, d.Start, d.End, keys.SystemMin, min(stats.KeyBytes+stats.ValueBytes, 2*s.MaxRangeBytes))
 		if err != nil || key == nil {
-			// One key that is larger than a range can't be split.
+			// One key that is larger than a range can't be split; looking reads all
+			// of it.
+			r.splitAfter = s.Clock.PhysicalNow() + int64(splitPause)
 			return err
 		}
 		if err := s.split(ctx, r, id, key, left); err != nil {

@@ -40,6 +40,8 @@ type replica struct {
 	published atomic.Int64 // generation of the descriptor that is in the directory
 	noticed   atomic.Bool  // the queue was woken because the range is too large
 	gc        gcState
+	// splitAfter is when a split is tried again, by the clock's wall time.
+	splitAfter int64
 	// leaderless is since when no leader is known, by the clock's wall time; 0:
 	// there is one.
 	leaderless int64
