@@ -111,7 +111,6 @@ func (s *Session) copyFrom(ctx context.Context, n *parser.Copy, format *copyForm
 	in.batch = vector.NewBatch(in.types())
 	rows, err := s.feed(ctx, plan, in)
 	if err != nil {
-		in.drain(err)
 		return 0, in.locate(s.failure(ctx, err))
 	}
 	return rows, nil
@@ -148,10 +147,10 @@ type copyInput struct {
 	ended   bool   // the client sent all
 	closed  bool   // \. was seen: what comes after it is ignored
 	line    int64  // lines read
-	begins  int64  // line of the present batch's first row
-	scanner copyScanner
-	// inside an error of a row the batch is between begins and line.
-	located bool
+	// first and last are the lines of the last batch's rows.
+	first, last int64
+	scanner     copyScanner
+	located     bool // the error says already where it is
 }
 
 func (in *copyInput) types() []*types.T {
@@ -189,9 +188,8 @@ const maxCopyLine = 256 << 20
 // next is exec.Env.Input.
 func (in *copyInput) next(ctx context.Context) (*vector.Batch, error) {
 	in.batch.Reset()
-	in.begins = in.line + 1
-	in.located = false
 	rows := 0
+	var first, last int64
 	for rows < vector.Size {
 		fields, ok, err := in.row()
 		if err != nil {
@@ -203,15 +201,18 @@ func (in *copyInput) next(ctx context.Context) (*vector.Batch, error) {
 		if err := in.fill(rows, fields); err != nil {
 			return nil, err
 		}
+		if last = in.line; rows == 0 {
+			first = last
+		}
 		rows++
 		if len(in.data) == 0 && ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
 	}
-	in.batch.Length = rows
 	if rows == 0 {
 		return nil, nil
 	}
+	in.batch.Length, in.first, in.last = rows, first, last
 	return in.batch, nil
 }
 
@@ -251,19 +252,17 @@ func (in *copyInput) row() ([]copyField, bool, error) {
 		if err != nil {
 			return nil, false, in.at(err, in.line, "", line)
 		}
-		in.consumeLater(used)
+		in.consume(used)
 		return fields, true, nil
 	}
 }
 
-// consume forgets a line; consumeLater does with the next row, because fields
-// point into it.
+// consume moves on to the next line; what was cut out of this one stays valid
+// until more data is asked for.
 func (in *copyInput) consume(n int) {
 	in.data = in.data[n:]
 	in.scanner.reset()
 }
-
-func (in *copyInput) consumeLater(n int) { in.consume(n) }
 
 func (in *copyInput) checkHeader(line []byte) error {
 	if in.format.header != matchHeader {
@@ -341,13 +340,13 @@ func (in *copyInput) at(err error, line int64, column string, text []byte) error
 
 // locate tells of an error of the insertion, in which rows it arose.
 func (in *copyInput) locate(e *pgerror.Error) error {
-	if in.located || e.Where != "" || in.line == 0 {
+	if in.located || e.Where != "" || in.first == 0 {
 		return e
 	}
 	copied := *e
-	copied.Where = "COPY " + in.table.Name + ", line " + strconv.FormatInt(in.line, 10)
-	if in.begins < in.line {
-		copied.Where = "COPY " + in.table.Name + ", lines " + strconv.FormatInt(in.begins, 10) + " to " + strconv.FormatInt(in.line, 10)
+	copied.Where = "COPY " + in.table.Name + ", line " + strconv.FormatInt(in.first, 10)
+	if in.first < in.last {
+		copied.Where = "COPY " + in.table.Name + ", lines " + strconv.FormatInt(in.first, 10) + " to " + strconv.FormatInt(in.last, 10)
 	}
 	return &copied
 }
@@ -378,10 +377,6 @@ func (in *copyInput) finish() error {
 	}
 	return nil
 }
-
-// drain is for the failure: whatever the client still sends is ignored by the
-// protocol.
-func (in *copyInput) drain(error) { in.data = nil }
 
 // checkText refuses what is not UTF-8, and zero bytes.
 func checkText(b []byte) error {

@@ -27,7 +27,7 @@ func (s *Session) Expression(ctx context.Context, stored string, relation types.
 
 // deparsed prints an expression of the catalog as it reads in this session:
 // with names qualified only where they must be.
-func (s *Session) deparsed(ctx context.Context, stored string, table *catalog.Table, _ bool) (string, error) {
+func (s *Session) deparsed(ctx context.Context, stored string, table *catalog.Table, pretty bool) (string, error) {
 	e, err := s.server.texts.expression(stored)
 	if err != nil {
 		return stored, nil
@@ -36,7 +36,11 @@ func (s *Session) deparsed(ctx context.Context, stored string, table *catalog.Ta
 	if err != nil {
 		return stored, nil
 	}
-	return opt.Deparse(scalar, func(id opt.ColumnID) string {
+	print := opt.Deparse
+	if pretty {
+		print = opt.DeparsePretty
+	}
+	return print(scalar, func(id opt.ColumnID) string {
 		if table != nil {
 			if c := table.Column(catalog.ColumnID(id)); c != nil {
 				return types.QuoteIdentifier(c.Name)
@@ -47,5 +51,6 @@ func (s *Session) deparsed(ctx context.Context, stored string, table *catalog.Ta
 }
 
 func (s *Session) deparsedQuery(ctx context.Context, q parser.Query) (string, error) {
-	return opt.DeparseQuery(s.planContext(ctx, s.tx.catalog, "", nil), q, false)
+	text, err := opt.DeparseQuery(s.planContext(ctx, s.tx.catalog, "", nil), q, false)
+	return text + ";", err
 }
