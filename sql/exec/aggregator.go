@@ -383,10 +383,24 @@ type sortedAggregator struct {
 	groups   vector.Vector
 	columns  []*vector.Vector
 	width    int // arguments, the direct ones among them
+	// anyOrder: the result doesn't depend on the order.
+	anyOrder bool
+	order    []int32
+}
+
+// ignoresOrder reports whether an aggregate has the same result in any order.
+func ignoresOrder(f *types.Bound) bool {
+	switch f.Name {
+	case "count", "min", "max", "bool_and", "bool_or", "every":
+		return true
+	case "sum", "avg":
+		return f.Args[0].Family != types.FloatFamily
+	}
+	return false
 }
 
 func newSortedAggregator(rt *runtime, general *generalAggregator, distinct bool, keys []sortKey, s schema) *sortedAggregator {
-	a := &sortedAggregator{general: general, distinct: distinct, width: len(general.direct) + len(general.arguments)}
+	a := &sortedAggregator{general: general, distinct: distinct, anyOrder: len(general.direct) == 0 && ignoresOrder(general.function), width: len(general.direct) + len(general.arguments)}
 	ts := []*types.T{types.Int8}
 	for i := range general.direct {
 		ts = append(ts, general.function.Args[i])
@@ -456,7 +470,16 @@ func (a *sortedAggregator) add(b *vector.Batch, r rows, groups []int32) error {
 }
 
 func (a *sortedAggregator) finish() error {
-	for _, row := range a.store.sorted(a.keys, nil, 0, a.store.length) {
+	order := a.order[:0]
+	if a.anyOrder {
+		for row := range a.store.length {
+			order = append(order, int32(row))
+		}
+	} else {
+		order = a.store.sorted(a.keys, order, 0, a.store.length)
+	}
+	a.order = order
+	for _, row := range order {
 		a.general.datums = a.general.datums[:0]
 		for c := 1; c <= a.width; c++ {
 			a.general.datums = append(a.general.datums, a.store.columns[c].datum(int(row)))

@@ -200,4 +200,9 @@ func (m *measured) Next(ctx context.Context) (*vector.Batch, error) {
 	return b, err
 }
 
-func (m *measured) Close() error { return m.op.Close() }
+func (m *measured) Close() error {
+	if d, ok := m.op.(interface{ details() []string }); ok && m.rt.env.Statistics && m.started {
+		m.Extra = d.details()
+	}
+	return m.op.Close()
+}

@@ -40,6 +40,9 @@ func (b *builder) join(n *opt.Join) (Operator, schema, error) {
 		}
 		return &lateralJoin{rt: b.rt, left: left, right: right, pairs: p, outer: outer}, out, nil
 	}
+	if (n.Kind == opt.Semi || n.Kind == opt.Anti) && len(n.On) == 0 {
+		p.right = nil // nobody looks at them
+	}
 	base := storedJoin{rt: b.rt, kind: n.Kind, left: left, right: right, pairs: p,
 		store: newRowStore(b.rt, rightSchema.types()), nullEqual: n.NullEqual, nullAware: n.NullAware && n.Kind == opt.Anti}
 	if base.leftKeys, err = leftSchema.positions(n.EqualLeft); err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/cairndb/cairn/kv/server"
 	"github.com/cairndb/cairn/raftstore"
 	"github.com/cairndb/cairn/raftstore/engine"
+	"github.com/cairndb/cairn/sql/types"
 	"github.com/cairndb/cairn/txn"
 	"github.com/cairndb/cairn/txn/hlc"
 )
@@ -89,4 +91,57 @@ func TestScriptsOnStore(t *testing.T) {
 			return out
 		})
 	})
+}
+
+// BenchmarkOnStore runs pgbench's statements over a real store on a disk in
+// memory, each in a transaction of its own: what the layers below the session
+// cost.
+func BenchmarkOnStore(b *testing.B) {
+	db := startNode(b)
+	s := newSession()
+	if err := s.createTable("accounts\naid int4 not null\nbid int4\nabalance int4\nfiller text"); err != nil {
+		b.Fatal(err)
+	}
+	ctx := context.Background()
+	run := func(p *Prepared) {
+		x := db.Begin(txn.Options{Name: "bench"})
+		x.Step()
+		s.env.Txn = x
+		q, err := p.Start(ctx, s.env)
+		if err == nil {
+			_, err = q.Run(ctx)
+		}
+		if err == nil {
+			err = q.Close()
+		}
+		if err == nil {
+			err = x.Commit(ctx)
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	prepare := func(text string) *Prepared {
+		plan, err := s.plan(text)
+		if err != nil {
+			b.Fatal(err)
+		}
+		p, err := Prepare(plan)
+		if err != nil {
+			b.Fatal(err)
+		}
+		return p
+	}
+	run(prepare("insert into accounts select i, 1, 0, repeat(' ', 84) from generate_series(1, 10000) i"))
+	s.env.Parameters = []types.Datum{i(5000)}
+	for _, text := range []string{"select abalance from accounts where aid = $1", "update accounts set abalance = abalance + 1 where aid = $1",
+		"select sum(abalance) from accounts where aid > $1 - 5000"} {
+		b.Run(strings.Fields(text)[0]+" "+strings.Fields(text)[1], func(b *testing.B) {
+			p := prepare(text)
+			b.ReportAllocs()
+			for b.Loop() {
+				run(p)
+			}
+		})
+	}
 }

@@ -101,9 +101,9 @@ func (s *rowStore) sorted(keys []sortKey, order []int32, first, end int) []int32
 	if len(keys) == 1 && s.columns[keys[0].position].kind == intKind && len(s.columns[keys[0].position].nulls) == 0 {
 		ints := s.columns[keys[0].position].ints
 		if keys[0].descending {
-			slices.SortStableFunc(order, func(i, j int32) int { return cmp.Compare(ints[j], ints[i]) })
+			slices.SortFunc(order, func(i, j int32) int { return cmp.Or(cmp.Compare(ints[j], ints[i]), cmp.Compare(i, j)) })
 		} else {
-			slices.SortStableFunc(order, func(i, j int32) int { return cmp.Compare(ints[i], ints[j]) })
+			slices.SortFunc(order, func(i, j int32) int { return cmp.Or(cmp.Compare(ints[i], ints[j]), cmp.Compare(i, j)) })
 		}
 		return order
 	}

@@ -50,10 +50,19 @@ func Prepare(p *opt.Plan) (*Prepared, error) {
 func (p *Prepared) Plan() *opt.Plan { return p.plan }
 
 // Start returns the query of one execution, to be opened, read and closed; the
-// last one must be closed. The Query is valid until the next Start.
+// last one should be closed. The Query is valid until the next Start. While a
+// query is open, as a suspended portal is, another one gets operators of its
+// own.
 func (p *Prepared) Start(ctx context.Context, env *Env) (*Query, error) {
 	if env.Types == nil {
 		return nil, internalf("an execution without a types.Context")
+	}
+	if p.query.opened {
+		another, err := Prepare(p.plan)
+		if err != nil {
+			return nil, err
+		}
+		return another.Start(ctx, env)
 	}
 	rt := p.rt
 	rt.env, rt.ctx = env, ctx

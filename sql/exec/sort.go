@@ -3,6 +3,7 @@ package exec
 import (
 	"context"
 	"slices"
+	"strconv"
 
 	"github.com/cairndb/cairn/sql/opt"
 	"github.com/cairndb/cairn/sql/vector"
@@ -25,6 +26,7 @@ type sorter struct {
 	at    int
 	end   bool
 	out   *vector.Batch
+	peak  int64 // bytes
 }
 
 func (b *builder) sort(n *opt.Sort) (Operator, schema, error) {
@@ -43,7 +45,7 @@ func (b *builder) sort(n *opt.Sort) (Operator, schema, error) {
 func (s *sorter) Open(ctx context.Context) error {
 	s.store.reset()
 	s.order, s.emitted, s.batch, s.at, s.end = s.order[:0], 0, nil, 0, false
-	s.left = -1
+	s.left, s.peak = -1, 0
 	if s.limit > 0 {
 		s.left = s.limit
 	}
@@ -119,6 +121,7 @@ func (s *sorter) fill(ctx context.Context) error {
 		}
 	}
 	s.order = s.store.sorted(keys, s.order, 0, s.store.length)
+	s.peak = max(s.peak, s.store.account.used)
 	return nil
 }
 
@@ -172,3 +175,13 @@ func (s *sorter) Close() error {
 	s.order, s.batch = s.order[:0], nil
 	return s.input.Close()
 }
+
+// details are EXPLAIN ANALYZE's lines about the sort.
+func (s *sorter) details() []string {
+	if s.limit > 0 {
+		return []string{"Sort Method: top-N heapsort  Memory: " + kilobytes(s.peak)}
+	}
+	return []string{"Sort Method: quicksort  Memory: " + kilobytes(s.peak)}
+}
+
+func kilobytes(bytes int64) string { return strconv.FormatInt((bytes+1023)/1024, 10) + "kB" }
