@@ -1,8 +1,10 @@
 package txn
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/cairndb/cairn/kv/kvpb"
@@ -25,7 +27,10 @@ func (t *Txn) commitWith(ctx context.Context, b *Batch) ([]kvpb.Response, error)
 		return nil, err
 	}
 	start := t.sequence
-	responses := make([]kvpb.Response, len(b.Requests))
+	var responses []kvpb.Response
+	if len(b.Requests) > 0 {
+		responses = make([]kvpb.Response, len(b.Requests))
+	}
 	direct, places, ok := t.gatherLocked(b, responses)
 	if !ok {
 		t.undoLocked(start)
@@ -50,7 +55,7 @@ func (t *Txn) commitWith(ctx context.Context, b *Batch) ([]kvpb.Response, error)
 	end := kvpb.Request{Kind: kvpb.EndTxn, Key: t.txn.Key, Sequence: t.sequence, EndTxn: &kvpb.EndTxnArgs{
 		Commit: true, LockSpans: mergeSpans(t.locks.spans), Deadline: t.deadline,
 	}}
-	header := b.header()
+	header := kvpb.Header{Wait: b.Wait, LockTimeout: b.LockTimeout}
 	t.mu.Unlock()
 
 	got, ended, err := t.finish(ctx, header, requests, end)
@@ -59,48 +64,72 @@ func (t *Txn) commitWith(ctx context.Context, b *Batch) ([]kvpb.Response, error)
 		t.laid = true
 		return nil, t.commitFailed(err, start, laidUpTo, len(direct), places)
 	}
+	if places == nil {
+		copy(responses, got)
+	}
 	for i, at := range places {
 		responses[at] = got[i]
 	}
 	t.ended, t.status = true, kvpb.Committed
-	c := t.changeLocked()
-	c.Status, c.ReadTimestamp, c.WriteTimestamp = kvpb.Committed, ended.ReadTimestamp, ended.WriteTimestamp
 	t.commit = ended.WriteTimestamp
 	t.db.heartbeats.remove(t)
+	c := *t.txn
 	t.mu.Unlock()
-	t.db.release(c, ended.LockSpans)
+	if len(ended.LockSpans) > 0 {
+		c.Status, c.ReadTimestamp, c.WriteTimestamp = kvpb.Committed, ended.ReadTimestamp, ended.WriteTimestamp
+		t.db.release(&c, ended.LockSpans)
+	}
 	return responses, nil
 }
 
-// gatherLocked buffers a batch's writes; conditional ones whose key the buffer
-// does not know are returned, to be sent as they are, with their places in the
-// batch. ok is false if they get into each other's way, or a condition on a
-// buffered key fails.
+// maxLinear is up to how many requests are compared with each other.
+const maxLinear = 16
+
+// gatherLocked returns a batch's writes to keys that the buffer does not know,
+// to be sent as they are, with their places in the batch (nil: all, in order);
+// the others are buffered. ok is false if two of them are about one key, or a
+// condition on a buffered key fails.
 func (t *Txn) gatherLocked(b *Batch, responses []kvpb.Response) (direct []kvpb.Request, places []int, ok bool) {
+	if len(b.Requests) == 0 {
+		return nil, nil, true
+	}
 	var seen map[string]struct{}
+	if len(b.Requests) > maxLinear {
+		seen = make(map[string]struct{}, len(b.Requests))
+	}
+	room := len(b.Requests) + 1 // for EndTxn
+	if !t.buffer.empty() {
+		room += t.buffer.keys.Len()
+	}
+	direct = make([]kvpb.Request, 0, room)
 	for i := range b.Requests {
 		q := &b.Requests[i]
-		condition := q.Kind == kvpb.ConditionalPut || q.Kind == kvpb.Increment
 		if seen != nil {
 			if _, again := seen[string(q.Key)]; again {
 				return nil, nil, false
 			}
+			seen[string(q.Key)] = struct{}{}
+		} else if slices.ContainsFunc(b.Requests[:i], func(other kvpb.Request) bool { return bytes.Equal(other.Key, q.Key) }) {
+			return nil, nil, false
 		}
-		if !condition || t.buffer.get(q.Key) != nil {
+		if t.buffer.get(q.Key) != nil {
+			if places == nil {
+				places = make([]int, 0, len(b.Requests))
+				for at := range i {
+					places = append(places, at)
+				}
+			}
 			if err := t.writeLocked(q, &responses[i], nil); err != nil {
 				return nil, nil, false
 			}
 			continue
 		}
-		if seen == nil {
-			seen = map[string]struct{}{}
-			direct = make([]kvpb.Request, 0, len(b.Requests)+1)
-		}
-		seen[string(q.Key)] = struct{}{}
 		t.sequence++
 		q.Sequence = t.sequence
 		direct = append(direct, *q)
-		places = append(places, i)
+		if places != nil {
+			places = append(places, i)
+		}
 	}
 	return direct, places, true
 }
@@ -210,7 +239,10 @@ func (t *Txn) commitFailed(err error, start, laidUpTo int32, directs int, places
 	if replied && e.Index >= 0 {
 		index := -1
 		if int(e.Index) < directs {
-			index = places[e.Index]
+			index = int(e.Index)
+			if places != nil {
+				index = places[e.Index]
+			}
 			if condition, ok := e.Detail.(*kvpb.ConditionFailedError); ok {
 				t.reads.add(kvpb.Span{Key: condition.Key})
 			}

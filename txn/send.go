@@ -48,6 +48,11 @@ func (t *Txn) Send(ctx context.Context, b *Batch) ([]kvpb.Response, error) {
 		return nil, &kvpb.Error{Detail: errReadOnly, Index: -1}
 	}
 	if b.Commit {
+		if kinds.reads && !kinds.locks && !kinds.writes() {
+			if responses, done, err := t.readOnce(ctx, b); done {
+				return responses, err
+			}
+		}
 		if kinds.reads || kinds.ranges {
 			before := *b
 			before.Commit = false
@@ -66,6 +71,28 @@ func (t *Txn) Send(ctx context.Context, b *Batch) ([]kvpb.Response, error) {
 		return t.deleteRange(ctx, b)
 	}
 	return t.sendBuffered(ctx, b)
+}
+
+// readOnce carries out a transaction that is one batch of plain reads. done is
+// false if there is more to it.
+func (t *Txn) readOnce(ctx context.Context, b *Batch) (responses []kvpb.Response, done bool, err error) {
+	t.mu.Lock()
+	if t.usableLocked() != nil || !t.reads.empty() || !t.buffer.empty() || !t.locks.empty() || !t.deadline.IsEmpty() {
+		t.mu.Unlock()
+		return nil, false, nil
+	}
+	for i := range b.Requests {
+		b.Requests[i].Sequence = t.sequence
+	}
+	t.mu.Unlock()
+	response, readAt, err := t.exchange(ctx, &kvpb.BatchRequest{Header: b.header(), Requests: b.Requests}, maxRefreshes)
+	if err != nil {
+		return nil, true, t.fail(err)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.ended, t.status, t.commit = true, kvpb.Committed, readAt
+	return response.Responses, true, nil
 }
 
 // sendEach carries out a batch with a DeleteRange in it request by request, so
@@ -505,16 +532,19 @@ func (t *Txn) layLocked(requests []kvpb.Request) {
 	if len(requests) == 0 {
 		return
 	}
-	t.anchorLocked(requests[0].Key)
+	if t.txn.Key == nil || t.txn.Sequence != t.sequence {
+		t.changeLocked().Sequence = t.sequence
+		if t.txn.Key == nil {
+			t.txn.Key = requests[0].Key // a copy of our own
+		}
+	}
+	t.db.heartbeats.add(t)
 	for i := range requests {
 		if !t.locks.endsWith(requests[i].Key) {
 			t.locks.add(kvpb.Span{Key: requests[i].Key})
 		}
 	}
 	t.laid, t.laidUpTo = true, t.sequence
-	if t.txn.Sequence != t.sequence {
-		t.changeLocked().Sequence = t.sequence
-	}
 }
 
 // unambiguous makes an unknown outcome of writes before the commit what it is
