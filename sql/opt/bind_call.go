@@ -73,7 +73,7 @@ func (b *binder) call(s *space, e *parser.Call) (Scalar, error) {
 	case types.AggregateFunction:
 		return b.aggregate(s, name, e)
 	case types.WindowFunction:
-		return nil, b.fail(e.Position, pgerror.WindowingError, "window function %s requires an OVER clause", name)
+		return nil, b.fail(e.Position, pgerror.WrongObjectType, "window function %s requires an OVER clause", name)
 	}
 	switch {
 	case e.Star:
@@ -233,6 +233,8 @@ func (b *binder) aggregateParts(s *space, name string, e *parser.Call, agg *aggr
 				WithHint("No function matches the given name and argument types. You might need to add explicit type casts.")
 		}
 		agg.function = bound
+	} else if len(e.Arguments) == 0 && !e.WithinGroup {
+		return b.fail(e.Position, pgerror.WrongObjectType, "%s(*) must be used to call a parameterless aggregate function", name)
 	} else if err := b.aggregateArguments(s, name, e, agg); err != nil {
 		return err
 	}
@@ -249,9 +251,20 @@ func (b *binder) aggregateParts(s *space, name string, e *parser.Call, agg *aggr
 		}
 	}
 	if len(s.sets) > sets {
-		return b.fail(e.Position, pgerror.FeatureNotSupported, "aggregate function calls cannot contain set-returning function calls")
+		return b.fail(setPosition(e), pgerror.FeatureNotSupported, "aggregate function calls cannot contain set-returning function calls").
+			WithHint("You might be able to move the set-returning function into a LATERAL FROM item.")
 	}
 	return nil
+}
+
+// setPosition is the place of the first call among a call's arguments.
+func setPosition(e *parser.Call) parser.Position {
+	for _, a := range e.Arguments {
+		if c, ok := a.(*parser.Call); ok {
+			return c.Position
+		}
+	}
+	return e.Position
 }
 
 func (b *binder) aggregateArguments(s *space, name string, e *parser.Call, agg *aggregateCall) error {
@@ -269,6 +282,7 @@ func (b *binder) aggregateArguments(s *space, name string, e *parser.Call, agg *
 			if o.Descending, err = b.usingDirection(o); err != nil {
 				return err
 			}
+			o.NullsFirst = o.Descending
 		}
 		if !e.WithinGroup {
 			if v, err = b.textIfUnknown(v, leftmost(o.Expression)); err != nil {
@@ -467,6 +481,7 @@ func (b *binder) windowDefinition(s *space, d *parser.Window, w *windowCall, see
 			if o.Descending, err = b.usingDirection(o); err != nil {
 				return err
 			}
+			o.NullsFirst = o.Descending
 		}
 		w.order = append(w.order, sortKey{value: v, descending: o.Descending, nullsFirst: o.NullsFirst})
 	}

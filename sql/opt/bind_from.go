@@ -20,7 +20,7 @@ func (b *binder) from(s *space, list []parser.TableExpression) (Node, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := b.addRelations(s, relations, tablePosition(item)); err != nil {
+		if err := b.addRelations(s, relations); err != nil {
 			return nil, err
 		}
 		setLateral(relations, true, true)
@@ -44,16 +44,6 @@ func setLateral(list []*relation, only, allowed bool) {
 func joinNodes(kind JoinKind, left, right Node, on []Scalar) *Join {
 	lateral := freeColumns(right)
 	return &Join{Kind: kind, Method: NestedLoop, Left: left, Right: right, On: on, Lateral: lateral.intersects(columnSetOf(left.Output()...))}
-}
-
-func tablePosition(e parser.TableExpression) parser.Position {
-	switch x := e.(type) {
-	case *parser.TableReference:
-		return x.Position
-	case *parser.FunctionReference:
-		return x.Position
-	}
-	return parser.NoPosition
 }
 
 func (b *binder) tableExpression(s *space, e parser.TableExpression) (Node, []*relation, error) {
@@ -125,7 +115,7 @@ func (b *binder) tableReference(s *space, e *parser.TableReference) (Node, []*re
 func (b *binder) resolve(n parser.TableName) (catalog.Relation, error) {
 	name := catalog.Name{Database: n.Database, Schema: n.Schema, Object: n.Name}
 	found, err := b.c.Resolver.Relation(b.ctx, name)
-	if err != nil {
+	if err != nil && pgerror.Code(err) != pgerror.InvalidSchemaName {
 		return nil, b.positioned(err, n.Position)
 	}
 	if found == nil {
@@ -317,10 +307,10 @@ func (b *binder) join(s *space, e *parser.Join) (Node, []*relation, error) {
 	}
 	// Names must be unique within the join already.
 	inner := &space{parent: s.parent, common: s.common, place: placeJoin}
-	if err := b.addRelations(inner, leftRelations, tablePosition(e.Left)); err != nil {
+	if err := b.addRelations(inner, leftRelations); err != nil {
 		return nil, nil, err
 	}
-	if err := b.addRelations(inner, rightRelations, tablePosition(e.Right)); err != nil {
+	if err := b.addRelations(inner, rightRelations); err != nil {
 		return nil, nil, err
 	}
 	setLateral(inner.relations, false, true)

@@ -15,9 +15,10 @@ func (b *binder) functionReference(s *space, e *parser.FunctionReference) (Node,
 	if e.Alias != nil {
 		r.name = e.Alias.Name
 	}
-	for i, f := range e.Functions {
+	functions := expandUnnest(e)
+	for i, f := range functions {
 		definitions := f.Columns
-		if len(definitions) == 0 && len(e.Functions) == 1 {
+		if len(definitions) == 0 && len(functions) == 1 {
 			definitions = e.Columns
 		}
 		set, columns, name, err := b.functionItem(s, f.Call, definitions)
@@ -27,10 +28,10 @@ func (b *binder) functionReference(s *space, e *parser.FunctionReference) (Node,
 		if i == 0 && e.Alias == nil {
 			r.name = name
 		}
-		if len(e.Functions) == 1 {
+		if len(functions) == 1 {
 			r.scalar = len(columns) == 1 && len(set.Function.returnTypes()) == 0 && len(definitions) == 0
 		}
-		if e.Alias != nil && len(e.Functions) == 1 && r.scalar {
+		if e.Alias != nil && len(functions) == 1 && r.scalar {
 			columns[0] = e.Alias.Name
 		}
 		for j, id := range set.Columns {
@@ -56,6 +57,25 @@ func (b *binder) functionReference(s *space, e *parser.FunctionReference) (Node,
 		b.trace.relations[e] = tracedRelation{columns: names}
 	}
 	return node, []*relation{r}, err
+}
+
+// expandUnnest turns unnest of several arrays into one call for each, as ROWS
+// FROM has them.
+func expandUnnest(e *parser.FunctionReference) []parser.FunctionItem {
+	var out []parser.FunctionItem
+	for _, f := range e.Functions {
+		call, ok := f.Call.(*parser.Call)
+		if !ok || len(call.Names) != 1 || call.Names[0] != "unnest" || len(call.Arguments) < 2 || call.ArgumentNames != nil || call.Variadic {
+			out = append(out, f)
+			continue
+		}
+		for _, a := range call.Arguments {
+			one := *call
+			one.Arguments = []parser.Expression{a}
+			out = append(out, parser.FunctionItem{Call: &one})
+		}
+	}
+	return out
 }
 
 // boundSet is a SetItem with the function as it was resolved.

@@ -275,10 +275,10 @@ func (q *selection) checkGrouped(node *Aggregate, ids []ColumnID) error {
 			return v
 		})
 	}
-	q.having = replace(q.having)
 	for i := range q.targets {
 		q.targets[i].value = replace(q.targets[i].value)
 	}
+	q.having = replace(q.having)
 	each := func(list []Scalar) {
 		for i := range list {
 			list[i] = replace(list[i])

@@ -1,6 +1,7 @@
 package opt
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -129,6 +130,9 @@ func (b *binder) constant(k *parser.Constant) (Scalar, error) {
 		text := strings.ReplaceAll(k.Text, "_", "")
 		if v, err := strconv.ParseInt(text, 10, 64); err == nil {
 			out.T, out.Value = types.Int8, types.Int(v)
+			if v == int64(int32(v)) {
+				out.T = types.Int4 // the least integer, as the grammar reads it
+			}
 			break
 		}
 		d, err := types.Parse(b.types, types.Numeric, text)
@@ -723,6 +727,9 @@ func (b *binder) caseOf(s *space, e *parser.Case) (Scalar, error) {
 		whens[i].Result = all[i+1]
 	}
 	out := &Case{Whens: whens, T: t}
+	if b.keep {
+		out.argument = argument
+	}
 	if e.Else != nil {
 		out.Else = all[0]
 	}
@@ -827,6 +834,11 @@ func (b *binder) indirection(s *space, e *parser.Indirection) (Scalar, error) {
 		case step.Star:
 			return nil, b.fail(e.Position, pgerror.FeatureNotSupported, "row expansion via \"*\" is not supported here")
 		case step.Field != "":
+			if r, ok := e.Argument.(*parser.ColumnReference); ok && i == 0 && len(r.Names) == 1 && x.Type().Family == types.TupleFamily {
+				if !slices.ContainsFunc(x.Type().Fields, func(f types.Field) bool { return f.Name == step.Field }) {
+					return nil, b.fail(e.Position, pgerror.UndefinedColumn, "column %s.%s does not exist", r.Names[0], step.Field)
+				}
+			}
 			if x, err = b.field(x, step.Field, e.Position); err != nil {
 				return nil, err
 			}

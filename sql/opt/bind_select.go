@@ -253,6 +253,7 @@ func (q *selection) bindOrder() error {
 			if o.Descending, err = q.b.usingDirection(o); err != nil {
 				return err
 			}
+			o.NullsFirst = o.Descending
 		}
 		if err := q.b.sortable(q.targets[i].value.Type(), leftmost(o.Expression)); err != nil {
 			return err
@@ -310,7 +311,7 @@ func (q *selection) bindDistinct() error {
 			continue
 		}
 		if len(q.on) > 0 && seen < len(q.on) {
-			return q.b.fail(q.targets[k.target].position, pgerror.InvalidColumnReference, "SELECT DISTINCT ON expressions must match initial ORDER BY expressions")
+			return q.b.fail(leftmost(q.e.DistinctOn[0]), pgerror.InvalidColumnReference, "SELECT DISTINCT ON expressions must match initial ORDER BY expressions")
 		}
 		break
 	}
@@ -452,6 +453,9 @@ func (q *selection) finish() (*query, error) {
 		c := q.targets[i].queryColumn
 		c.id = ids[i]
 		out.columns = append(out.columns, c)
+	}
+	if b.trace != nil {
+		b.trace.selects[q.e].out = out
 	}
 	return out, nil
 }

@@ -34,6 +34,7 @@ func (b *binder) queryTail(s *space, t *parser.Tail, q *query) (*query, error) {
 			if item.Descending, err = b.usingDirection(item); err != nil {
 				return nil, err
 			}
+			item.NullsFirst = item.Descending
 		}
 		if err := b.sortable(b.typeOf(q.columns[i].id), leftmost(item.Expression)); err != nil {
 			return nil, err

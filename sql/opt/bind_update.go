@@ -24,7 +24,7 @@ func (b *binder) changedRows(s *space, t *catalog.Table, name parser.TableName, 
 	if err := b.aliasColumns(r, alias, name.Position); err != nil {
 		return nil, nil, err
 	}
-	if err := b.addRelations(s, []*relation{r}, name.Position); err != nil {
+	if err := b.addRelations(s, []*relation{r}); err != nil {
 		return nil, nil, err
 	}
 	// FROM may not refer to the target, not even with LATERAL.

@@ -259,7 +259,7 @@ func (b *binder) commonReference(s *space, t *boundTable, e *parser.TableReferen
 	var q *query
 	switch t.recursive {
 	case outsideUnion:
-		return nil, nil, b.fail(e.Position, pgerror.InvalidRecursion, "recursive query %q does not have the form non-recursive-term UNION [ALL] recursive-term", t.parsed.Name)
+		return nil, nil, b.fail(t.parsed.Position, pgerror.InvalidRecursion, "recursive query %q does not have the form non-recursive-term UNION [ALL] recursive-term", t.parsed.Name)
 	case inInitial:
 		return nil, nil, b.fail(e.Position, pgerror.InvalidRecursion, "recursive reference to query %q must not appear within its non-recursive term", t.parsed.Name)
 	case inStep:

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/cairndb/cairn/sql/types"
+	"github.com/cairndb/cairn/sql/types/functions"
 )
 
 // Deparse prints an expression as PostgreSQL's ruleutils do ("(amount >
@@ -107,12 +108,7 @@ func (d *deparser) simple(s, parent Scalar, left bool) bool {
 			return simpleOperand(x.Operator, parent.(*Call).Operator, left)
 		}
 		return loose(parent)
-	case *Subquery:
-		if x.Kind == One || x.Kind == Rows {
-			return true
-		}
-		return loose(parent)
-	case *IsNull, *IsTruth, *Distinct, *InList, *AnyAll:
+	case *Subquery, *IsNull, *IsTruth, *Distinct, *InList, *AnyAll:
 		return loose(parent)
 	case *And:
 		switch parent.(type) {
@@ -280,7 +276,7 @@ func not(negated bool) string {
 
 func fieldName(x *Field) string {
 	if t := x.Row.Type(); x.Index < len(t.Fields) {
-		return types.QuoteIdentifier(t.Fields[x.Index].Name)
+		return functions.QuoteIdentifier(t.Fields[x.Index].Name)
 	}
 	return "f" + strconv.Itoa(x.Index+1)
 }
@@ -426,7 +422,7 @@ func (d *deparser) function(x *Call) {
 			return
 		}
 	}
-	d.text(types.QuoteIdentifier(x.Function.Name) + "(")
+	d.text(functions.QuoteIdentifier(x.Function.Name) + "(")
 	d.list(x.Arguments, true)
 	d.text(")")
 }
@@ -438,10 +434,18 @@ func (d *deparser) caseOf(x *Case) {
 		}
 	}
 	d.keyword("CASE", 0, indentColumn, 0)
+	if x.argument != nil {
+		d.text(" ")
+		d.expression(x.argument, true)
+	}
 	for _, w := range x.Whens {
 		space()
 		d.keyword("WHEN ", 0, 0, 0)
-		d.expression(w.Condition, false)
+		condition := w.Condition
+		if c, ok := condition.(*Call); ok && x.argument != nil && len(c.Arguments) == 2 {
+			condition = c.Arguments[1]
+		}
+		d.expression(condition, false)
 		d.text(" THEN ")
 		d.expression(w.Result, true)
 	}

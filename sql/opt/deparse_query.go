@@ -2,13 +2,14 @@ package opt
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/cairndb/cairn/sql/catalog"
 	"github.com/cairndb/cairn/sql/parser"
 	"github.com/cairndb/cairn/sql/pgerror"
-	"github.com/cairndb/cairn/sql/types"
+	"github.com/cairndb/cairn/sql/types/functions"
 )
 
 // trace keeps what the binder made of a tree, to print it again with names and
@@ -20,6 +21,7 @@ type trace struct {
 	selects    map[*parser.Select]*tracedSelect
 	aggregates map[ColumnID]*aggregateCall
 	windows    map[ColumnID]*windowCall
+	groupings  map[ColumnID]*groupingCall
 	sets       map[ColumnID]SetItem
 	functions  map[parser.Expression]SetItem
 	relations  map[parser.TableExpression]tracedRelation
@@ -33,6 +35,8 @@ type tracedSelect struct {
 	having  Scalar
 	order   []orderKey
 	on      []int
+	// out is the query's result, with the types that its context gave it.
+	out *query
 }
 
 // tracedRelation is what a table's name means; nil for one of WITH. columns are
@@ -44,14 +48,18 @@ type tracedRelation struct {
 
 func newTrace() *trace {
 	return &trace{scalars: map[parser.Expression]Scalar{}, calls: map[ColumnID]*parser.Call{}, subqueries: map[*Subquery]*parser.Subquery{},
-		selects: map[*parser.Select]*tracedSelect{}, aggregates: map[ColumnID]*aggregateCall{}, windows: map[ColumnID]*windowCall{},
+		selects: map[*parser.Select]*tracedSelect{}, aggregates: map[ColumnID]*aggregateCall{}, windows: map[ColumnID]*windowCall{}, groupings: map[ColumnID]*groupingCall{},
 		sets: map[ColumnID]SetItem{}, functions: map[parser.Expression]SetItem{}, relations: map[parser.TableExpression]tracedRelation{}}
 }
 
 // record keeps a SELECT before it is rewritten for grouping.
 func (t *trace) record(q *selection) error {
 	s := &tracedSelect{visible: q.visible, where: q.where, having: q.having, order: q.order, on: q.on}
-	for _, x := range q.targets {
+	for i, x := range q.targets {
+		if q.options.keepUnknown && i < q.visible {
+			s.targets = append(s.targets, x)
+			continue
+		}
 		v, err := q.b.textIfUnknown(x.value, x.position)
 		if err != nil {
 			return err
@@ -65,6 +73,9 @@ func (t *trace) record(q *selection) error {
 	}
 	for _, w := range q.s.windows {
 		t.windows[w.id] = w
+	}
+	for _, g := range q.s.groupings {
+		t.groupings[g.id] = g
 	}
 	for _, c := range q.s.sets {
 		for _, id := range c.item.Columns {
@@ -92,15 +103,19 @@ func DeparseQuery(c *Context, query parser.Query, qualify bool) (string, error) 
 	d.names = func(id ColumnID) string {
 		l := b.labels[id-1]
 		if l.relation == "" {
-			return types.QuoteIdentifier(l.column)
+			return functions.QuoteIdentifier(l.column)
 		}
-		return types.QuoteIdentifier(l.relation) + "." + types.QuoteIdentifier(l.column)
+		return functions.QuoteIdentifier(l.relation) + "." + functions.QuoteIdentifier(l.column)
 	}
 	d.call = (*deparser).traced
 	d.query = (*deparser).sublink
 	p := &queryPrinter{deparser: d, binder: b}
 	d.printer = p
-	err := p.query(query)
+	var names []string
+	if _, ok := query.(*parser.SetOperation); ok {
+		names = p.outputNames(query)
+	}
+	err := p.query(query, names, true)
 	return string(d.b), err
 }
 
@@ -111,15 +126,17 @@ type queryPrinter struct {
 	err    error
 }
 
-func (p *queryPrinter) query(q parser.Node) error {
+// names are what the columns are called where the query itself doesn't say;
+// visible: they are seen outside, so every name is written.
+func (p *queryPrinter) query(q parser.Node, names []string, visible bool) error {
 	level := p.level
 	switch x := q.(type) {
 	case *parser.Select:
 		p.with(x.With)
-		p.selectQuery(x)
+		p.selectQuery(x, names, visible)
 	case *parser.SetOperation:
 		p.with(x.With)
-		p.setOperation(x)
+		p.setOperation(x, names, visible)
 		p.setTail(&x.Tail)
 	case *parser.Values:
 		p.with(x.With)
@@ -143,7 +160,7 @@ func (p *queryPrinter) with(w *parser.With) {
 		separator = "WITH RECURSIVE "
 	}
 	for _, t := range w.Tables {
-		p.text(separator + types.QuoteIdentifier(t.Name))
+		p.text(separator + functions.QuoteIdentifier(t.Name))
 		separator = ", "
 		if len(t.Columns) > 0 {
 			p.text("(" + quoteAll(t.Columns) + ")")
@@ -157,7 +174,7 @@ func (p *queryPrinter) with(w *parser.With) {
 		}
 		p.text("(")
 		p.keyword("", 0, 0, 0)
-		if err := p.query(t.Query); err != nil {
+		if err := p.query(t.Query, nil, true); err != nil {
 			return
 		}
 		p.keyword("", 0, 0, 0)
@@ -170,12 +187,34 @@ func (p *queryPrinter) with(w *parser.With) {
 func quoteAll(names []string) string {
 	quoted := make([]string, len(names))
 	for i, n := range names {
-		quoted[i] = types.QuoteIdentifier(n)
+		quoted[i] = functions.QuoteIdentifier(n)
 	}
 	return strings.Join(quoted, ", ")
 }
 
-func (p *queryPrinter) selectQuery(e *parser.Select) {
+// outputNames are the names of a set operation's columns: those of its first
+// query.
+func (p *queryPrinter) outputNames(q parser.Query) []string {
+	for {
+		x, ok := q.(*parser.SetOperation)
+		if !ok {
+			break
+		}
+		q = x.Left
+	}
+	e, ok := q.(*parser.Select)
+	if !ok || p.trace.selects[e] == nil {
+		return nil
+	}
+	s := p.trace.selects[e]
+	var names []string
+	for _, t := range s.targets[:s.visible] {
+		names = append(names, t.name)
+	}
+	return names
+}
+
+func (p *queryPrinter) selectQuery(e *parser.Select, names []string, visible bool) {
 	s := p.trace.selects[e]
 	if s == nil {
 		p.err = pgerror.New(pgerror.Internal, "a query was not bound")
@@ -188,7 +227,7 @@ func (p *queryPrinter) selectQuery(e *parser.Select) {
 	}
 	if len(s.on) > 0 {
 		p.text(" DISTINCT ON (")
-		for i, t := range s.on {
+		for i, t := range s.distinctOn() {
 			if i > 0 {
 				p.text(", ")
 			}
@@ -196,7 +235,7 @@ func (p *queryPrinter) selectQuery(e *parser.Select) {
 		}
 		p.text(")")
 	}
-	p.targets(s.targets[:s.visible])
+	p.targets(s, names, visible)
 	p.from(e.From)
 	if s.where != nil {
 		p.keyword(" WHERE ", -indentClause, indentClause, 1)
@@ -221,7 +260,7 @@ func (p *queryPrinter) selectQuery(e *parser.Select) {
 	for _, l := range e.Locks {
 		p.keyword(" "+lockName(l.Strength), -indentClause, indentClause, 0)
 		for i, of := range l.Of {
-			p.text(map[bool]string{true: " OF ", false: ", "}[i == 0] + types.QuoteIdentifier(of.Name))
+			p.text(map[bool]string{true: " OF ", false: ", "}[i == 0] + functions.QuoteIdentifier(of.Name))
 		}
 		p.text([...]string{"", " NOWAIT", " SKIP LOCKED"}[l.Wait])
 	}
@@ -265,25 +304,52 @@ func (d *deparser) isCall(id ColumnID) bool {
 		return false
 	}
 	_, set := d.trace.sets[id]
-	return d.trace.aggregates[id] != nil || d.trace.windows[id] != nil || set
+	return d.trace.aggregates[id] != nil || d.trace.windows[id] != nil || d.trace.groupings[id] != nil || set
 }
 
-func (p *queryPrinter) targets(list []target) {
+// distinctOn are the targets of DISTINCT ON, those of ORDER BY first.
+func (s *tracedSelect) distinctOn() []int {
+	var out []int
+	for _, k := range s.order {
+		if slices.Contains(s.on, k.target) {
+			out = append(out, k.target)
+		}
+	}
+	for _, t := range s.on {
+		if !slices.Contains(out, t) {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+func (p *queryPrinter) targets(s *tracedSelect, names []string, visible bool) {
+	list := s.targets[:s.visible]
 	separator := " "
 	for i, t := range list {
 		p.text(separator)
 		separator = ", "
-		before := len(p.deparser.b)
-		p.expression(t.value, true)
-		own := noName
-		if v, ok := t.value.(*Variable); ok && !p.isCall(v.ID) {
+		value := t.value
+		if s.out != nil && isUnknown(value) && s.out.columns[i].value != nil {
+			value = s.out.columns[i].value
+		}
+		printed := p.deparser.b
+		p.deparser.b = nil
+		p.expression(value, true)
+		name, own := t.name, noName
+		if i < len(names) {
+			name = names[i]
+		}
+		if v, ok := value.(*Variable); ok && !p.isCall(v.ID) {
 			own = p.binder.labels[v.ID-1].column
+		} else if visible {
+			own = ""
 		}
-		if t.name != own {
-			p.text(" AS " + types.QuoteIdentifier(t.name))
+		if name != own {
+			p.text(" AS " + functions.QuoteIdentifier(name))
 		}
-		text := string(p.deparser.b[before:])
-		p.deparser.b = p.deparser.b[:before]
+		text := string(p.deparser.b)
+		p.deparser.b = printed
 		if !strings.HasPrefix(text, "\n") && i > 0 {
 			p.keyword("", -indentClause, indentClause, indentColumn)
 		} else if strings.HasPrefix(text, "\n") {
@@ -309,7 +375,7 @@ func (p *queryPrinter) alias(a *parser.Alias) {
 	if a == nil {
 		return
 	}
-	p.text(" " + types.QuoteIdentifier(a.Name))
+	p.text(" " + functions.QuoteIdentifier(a.Name))
 	if len(a.Columns) > 0 {
 		p.text("(" + quoteAll(a.Columns) + ")")
 	}
@@ -325,7 +391,7 @@ func (p *queryPrinter) table(e parser.TableExpression) {
 			p.text("LATERAL ")
 		}
 		p.text("(")
-		if p.query(x.Query) != nil {
+		if p.query(x.Query, nil, true) != nil {
 			return
 		}
 		p.text(")")
@@ -340,18 +406,18 @@ func (p *queryPrinter) table(e parser.TableExpression) {
 // relationName prints a relation's name, qualified where it must be.
 func (p *queryPrinter) relationName(r catalog.Relation, name string) string {
 	if r == nil {
-		return types.QuoteIdentifier(name)
+		return functions.QuoteIdentifier(name)
 	}
-	name = types.QuoteIdentifier(r.Head().Name)
+	name = functions.QuoteIdentifier(r.Head().Name)
 	schema := p.binder.schemaName(r, "")
 	if p.qualify {
-		return types.QuoteIdentifier(schema) + "." + name
+		return functions.QuoteIdentifier(schema) + "." + name
 	}
 	found, err := p.binder.c.Resolver.Relation(p.binder.ctx, catalog.Name{Object: r.Head().Name})
 	if err == nil && found != nil && found.Head().ID == r.Head().ID {
 		return name
 	}
-	return types.QuoteIdentifier(schema) + "." + name
+	return functions.QuoteIdentifier(schema) + "." + name
 }
 
 func (p *queryPrinter) functions(x *parser.FunctionReference) {
@@ -385,7 +451,7 @@ func (p *queryPrinter) functions(x *parser.FunctionReference) {
 	if len(name) == 0 {
 		return
 	}
-	p.text(" " + types.QuoteIdentifier(name[0]))
+	p.text(" " + functions.QuoteIdentifier(name[0]))
 	if len(x.Columns) > 0 {
 		p.definitions("", x.Columns)
 	} else {
@@ -404,7 +470,7 @@ func (p *queryPrinter) definitions(before string, list []parser.ColumnDefinition
 			p.err = err
 			return
 		}
-		p.text(types.QuoteIdentifier(c.Name) + " " + t.String())
+		p.text(functions.QuoteIdentifier(c.Name) + " " + t.String())
 	}
 	p.text(")")
 }
@@ -435,7 +501,7 @@ func (p *queryPrinter) join(x *parser.Join) {
 	case len(using) > 0:
 		p.text(" USING (" + quoteAll(using) + ")")
 		if x.UsingAlias != "" {
-			p.text(" AS " + types.QuoteIdentifier(x.UsingAlias))
+			p.text(" AS " + functions.QuoteIdentifier(x.UsingAlias))
 		}
 	case x.On != nil:
 		p.text(" ON ")
@@ -480,6 +546,10 @@ func (p *queryPrinter) group(e parser.Expression, s *tracedSelect) {
 	}
 	switch x := e.(type) {
 	case *parser.GroupingSet:
+		if x.Kind == parser.SetsGroupingSet {
+			p.groupingSets(x, s)
+			return
+		}
 		p.text([...]string{"", "", "ROLLUP", "CUBE", "GROUPING SETS "}[x.Kind])
 		list(x.Elements)
 		return
@@ -507,6 +577,25 @@ func (p *queryPrinter) group(e parser.Expression, s *tracedSelect) {
 		}
 	}
 	p.err = pgerror.Unsupported("this GROUP BY in a view")
+}
+
+// groupingSets prints GROUPING SETS, where each set stands in parentheses.
+func (p *queryPrinter) groupingSets(x *parser.GroupingSet, s *tracedSelect) {
+	p.text("GROUPING SETS (")
+	for i, e := range x.Elements {
+		if i > 0 {
+			p.text(", ")
+		}
+		switch e.(type) {
+		case *parser.GroupingSet, *parser.Row:
+			p.group(e, s)
+		default:
+			p.text("(")
+			p.group(e, s)
+			p.text(")")
+		}
+	}
+	p.text(")")
 }
 
 func (p *queryPrinter) limits(t *parser.Tail) {
@@ -569,35 +658,49 @@ func (p *queryPrinter) values(x *parser.Values) {
 	}
 }
 
-func (p *queryPrinter) setOperation(x *parser.SetOperation) {
-	side := func(q parser.Query, parenthesize bool) {
-		if parenthesize {
-			p.text("(")
-			p.keyword("", indentClause, 0, 0)
-		}
-		inner, ok := q.(*parser.SetOperation)
-		if ok && inner.With == nil && len(inner.OrderBy) == 0 && inner.Limit == nil && inner.Offset == nil {
-			p.setOperation(inner)
-		} else if p.query(q) != nil {
-			return
-		}
-		if parenthesize {
-			p.keyword(")", -indentClause, 0, 0)
-		}
-	}
+func (p *queryPrinter) setOperation(x *parser.SetOperation, names []string, visible bool) {
 	left, isSet := x.Left.(*parser.SetOperation)
-	side(x.Left, isSet && (left.Operator != x.Operator || left.All != x.All) || hasTail(x.Left))
-	p.keyword("", 0, 0, 0)
-	p.text(setOperatorNames[x.Operator])
-	if x.All {
-		p.text(" ALL")
-	}
-	_, isSet = x.Right.(*parser.SetOperation)
-	p.text(" ")
-	if !isSet && !hasTail(x.Right) {
+	if isSet && !hasTail(left) && (left.Operator != x.Operator || left.All != x.All) {
+		p.text("(")
+		p.keyword("", indentClause, 0, 0)
+		p.setOperation(left, names, visible)
+		p.keyword(") ", -indentClause, 0, 0)
+	} else {
+		p.operand(x.Left, names, visible)
 		p.keyword("", 0, 0, 0)
 	}
-	side(x.Right, isSet || hasTail(x.Right))
+	p.text(setOperatorNames[x.Operator] + " ")
+	if x.All {
+		p.text("ALL ")
+	}
+	if right, ok := x.Right.(*parser.SetOperation); ok && !hasTail(right) {
+		p.text("(")
+		p.keyword("", indentClause, 0, 0)
+		p.setOperation(right, names, false)
+		p.level -= indentClause
+		p.keyword(")", 0, 0, 0)
+		return
+	}
+	p.keyword("", 0, 0, 0)
+	p.operand(x.Right, names, false)
+}
+
+// operand prints one side of a set operation; clauses of its own put it in
+// parentheses.
+func (p *queryPrinter) operand(q parser.Query, names []string, visible bool) {
+	if inner, ok := q.(*parser.SetOperation); ok && !hasTail(q) {
+		p.setOperation(inner, names, visible)
+		return
+	}
+	if hasTail(q) {
+		p.text("(")
+	}
+	if p.query(q, names, visible) != nil {
+		return
+	}
+	if hasTail(q) {
+		p.text(")")
+	}
 }
 
 func hasTail(q parser.Query) bool {
@@ -625,6 +728,12 @@ func (d *deparser) traced(id ColumnID) bool {
 		d.windowCall(w)
 		return true
 	}
+	if g := d.trace.groupings[id]; g != nil {
+		d.text("GROUPING(")
+		d.list(g.arguments, true)
+		d.text(")")
+		return true
+	}
 	if s, ok := d.trace.sets[id]; ok {
 		d.function(&Call{Function: s.Function, Arguments: s.Arguments})
 		return true
@@ -633,7 +742,7 @@ func (d *deparser) traced(id ColumnID) bool {
 }
 
 func (d *deparser) aggregate(a *aggregateCall) {
-	d.text(types.QuoteIdentifier(a.function.Name) + "(")
+	d.text(functions.QuoteIdentifier(a.function.Name) + "(")
 	if a.distinct {
 		d.text("DISTINCT ")
 	}
@@ -674,7 +783,7 @@ func (d *deparser) sortKeys(keys []sortKey) {
 }
 
 func (d *deparser) windowCall(w *windowCall) {
-	d.text(types.QuoteIdentifier(w.function.Name) + "(")
+	d.text(functions.QuoteIdentifier(w.function.Name) + "(")
 	if w.call.Star {
 		d.text("*")
 	}
@@ -758,7 +867,7 @@ func (d *deparser) sublink(x *Subquery) {
 	if parentheses {
 		d.text("(")
 	}
-	if d.printer.query(e.Query) != nil {
+	if d.printer.query(e.Query, nil, false) != nil {
 		return
 	}
 	d.text(")")

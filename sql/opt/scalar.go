@@ -111,6 +111,8 @@ type Case struct {
 	Whens []When
 	Else  Scalar // nil: NULL
 	T     *types.T
+	// argument is that of the simple form, where the expression is deparsed.
+	argument Scalar
 }
 
 // When is an arm of Case.

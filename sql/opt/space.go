@@ -321,12 +321,8 @@ func (b *binder) missingFrom(s *space, schema, table string, at parser.Position)
 					WithHint("Perhaps you meant to reference the table alias %q.", r.name)
 			}
 			if r.name == table && schema == "" && (!r.nameVisible || r.lateralOnly) {
-				err := b.fail(at, pgerror.UndefinedTable, "invalid reference to FROM-clause entry for table %q", table).
-					WithDetail("There is an entry for table %q, but it cannot be referenced from this part of the query.", table)
-				if r.lateralOnly && r.lateralAllowed {
-					err.Hint = "To reference that table, you must mark this subquery with LATERAL."
-				}
-				return err
+				return b.fail(at, pgerror.UndefinedTable, "invalid reference to FROM-clause entry for table %q", table).
+					WithHint("There is an entry for table %q, but it cannot be referenced from this part of the query.", table)
 			}
 		}
 	}
@@ -364,7 +360,7 @@ func (b *binder) unknownColumn(s *space, table, column string, at parser.Positio
 				}
 				if !r.nameVisible || r.lateralOnly {
 					if c.name == column {
-						return err.WithDetail("There is a column named %q in table %q, but it cannot be referenced from this part of the query.", column, r.name)
+						return err.WithHint("There is a column named %q in table %q, but it cannot be referenced from this part of the query.", column, r.name)
 					}
 					continue
 				}
@@ -414,14 +410,14 @@ func editDistance(a, b string, limit int) int {
 }
 
 // addRelations brings relations into view; two of the same name are an error.
-func (b *binder) addRelations(s *space, added []*relation, at parser.Position) error {
+func (b *binder) addRelations(s *space, added []*relation) error {
 	for _, r := range added {
 		if !r.nameVisible || r.name == "" {
 			continue
 		}
 		for _, o := range s.relations {
 			if o.nameVisible && o.name == r.name && (r.table == nil || o.table == nil || r.schema == o.schema) {
-				return b.fail(at, pgerror.DuplicateAlias, "table name %q specified more than once", r.name)
+				return pgerror.Newf(pgerror.DuplicateAlias, "table name %q specified more than once", r.name)
 			}
 		}
 	}
