@@ -67,6 +67,17 @@ func defineTypeFunctions(d definitions) {
 		}
 		return types.String(t.String()), nil
 	})
+	d.scalar("oidvectortypes(oidvector)", func(_ *types.Context, a []types.Datum) (types.Datum, error) {
+		var names []string
+		for _, e := range a[0].Array().Elems {
+			name := "???"
+			if t, ok := types.ByOID(types.OID(e.I)); ok {
+				name = t.SQLName
+			}
+			names = append(names, name)
+		}
+		return types.String(strings.Join(names, ", ")), nil
+	})
 	d.bind("pg_column_size(any)", func(args []*types.T, _ *types.T) types.EvalFunc {
 		t := args[0]
 		return func(_ *types.Context, a []types.Datum) (types.Datum, error) {
@@ -76,6 +87,9 @@ func defineTypeFunctions(d definitions) {
 			b, err := types.AppendBinary(nil, t, a[0])
 			if err != nil {
 				return types.DNull, err
+			}
+			if t.OID == types.NumericOID { // two bytes of header instead of the binary form's eight
+				return types.Int(int64(len(b)) - 2), nil
 			}
 			return types.Int(int64(len(b)) + 4), nil
 		}
@@ -152,6 +166,8 @@ func defineDefinitions(d definitions) {
 	})
 	defineFunctionDefinitions(d)
 	null := func(*types.Context, []types.Datum) (types.Datum, error) { return types.DNull, nil }
+	d.scalar("pg_get_function_sqlbody(oid)", null)
+	d.scalar("pg_get_function_arg_default(oid,int4)", null)
 	d.scalar("pg_get_replica_identity_index(regclass)", null)
 	d.scalar("pg_relation_filepath(regclass)", null)
 	d.scalar("pg_tablespace_location(oid)", func(*types.Context, []types.Datum) (types.Datum, error) { return types.String(""), nil })
