@@ -4,11 +4,13 @@
 //	GET /health          200 while the process runs
 //	GET /health?ready=1  200 while the node serves clients, otherwise 503 and why
 //	GET /metrics         what Registry collects, in Prometheus' text format
+//	GET /debug/pprof/    Go's profiles of the process: CPU, heap, goroutines, …
 package console
 
 import (
 	"encoding/json"
 	"net/http"
+	"net/http/pprof"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -43,5 +45,10 @@ func NewHandler(registry *prometheus.Registry, notReady func() string) http.Hand
 		// The client may be gone: nobody is left to be told.
 		_ = json.NewEncoder(w).Encode(health{Ready: reason == "", Reason: reason})
 	})
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	return mux
 }
