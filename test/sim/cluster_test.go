@@ -37,6 +37,7 @@ type simulation struct {
 
 	mu     sync.Mutex
 	random *rand.Rand // guarded by mu
+	loss   int        // guarded by mu; percent of batches between nodes that get lost, on either way
 }
 
 // node is a server with its router and its coordinator.
@@ -135,6 +136,21 @@ func (s *simulation) delay(most time.Duration) time.Duration {
 	return time.Duration(s.random.Int64N(int64(most)))
 }
 
+// loses draws whether a message gets lost.
+func (s *simulation) loses() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.loss > 0 && s.random.IntN(200) < s.loss
+}
+
+func (s *simulation) setLoss(percent int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.loss = percent
+}
+
+var errLost = errors.New("the connection was lost")
+
 func (s *simulation) node(id kvpb.NodeID) *node {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -225,8 +241,14 @@ func (r remoteSender) Send(ctx context.Context, b *kvpb.BatchRequest) (*kvpb.Bat
 		return nil, err
 	}
 	time.Sleep(r.s.delay(300 * time.Microsecond))
+	if r.s.loses() {
+		return nil, errLost
+	}
 	response, err := r.s.node(r.to).server.Send(ctx, request)
 	time.Sleep(r.s.delay(300 * time.Microsecond))
+	if r.s.loses() {
+		return nil, errLost
+	}
 	if err != nil {
 		e, ok := errors.AsType[*kvpb.Error](err)
 		if !ok {

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -64,6 +66,7 @@ func (w *workload) run(ctx context.Context, db *txn.DB, random *rand.Rand) error
 				return err
 			}
 			t.Step()
+			time.Sleep(time.Duration(random.Int64N(int64(time.Millisecond)))) // so that others come between
 		}
 		return nil
 	})
@@ -169,23 +172,40 @@ func (w *workload) final(ctx context.Context, db *txn.DB) (map[int][]int64, erro
 	return lists, err
 }
 
+// circumstances are what a run of random transactions goes through.
+type circumstances struct {
+	nodes, clients, each int
+	loss                 int // percent
+	// early makes some coordinators lay every write down at once.
+	early bool
+	seed  uint64
+}
+
 // TestTransactionsAreSerializable runs random transactions on a few hot keys
 // while their ranges split and leases move.
 func TestTransactionsAreSerializable(t *testing.T) {
-	for _, c := range []struct {
-		nodes, clients, each int
-		seeds                uint64
-	}{{1, 8, 60, 3}, {3, 9, 40, 3}} {
-		for seed := range c.seeds {
-			t.Run(fmt.Sprintf("%d nodes, seed %d", c.nodes, seed), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) { runSerializable(t, c.nodes, c.clients, c.each, seed) })
+	seeds := uint64(2)
+	if n, err := strconv.ParseUint(os.Getenv("CAIRN_SEEDS"), 10, 64); err == nil {
+		seeds = n
+	}
+	for _, c := range []circumstances{
+		{nodes: 1, clients: 8, each: 60},
+		{nodes: 1, clients: 8, each: 40, early: true},
+		{nodes: 3, clients: 9, each: 40},
+		{nodes: 3, clients: 9, each: 30, early: true, loss: 5},
+	} {
+		for c.seed = range seeds {
+			t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { runSerializable(t, c) })
 			})
 		}
 	}
 }
 
-func runSerializable(t *testing.T, nodes, clients, each int, seed uint64) {
+func runSerializable(t *testing.T, circumstances circumstances) {
+	nodes, clients, each, seed := circumstances.nodes, circumstances.clients, circumstances.each, circumstances.seed
 	s := newSimulation(t, nodes, seed)
+	s.setLoss(circumstances.loss)
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Minute)
 	defer cancel()
 	w := &workload{keys: 8}
@@ -194,7 +214,12 @@ func runSerializable(t *testing.T, nodes, clients, each int, seed uint64) {
 	for c := range clients {
 		running.Go(func() {
 			random := rand.New(rand.NewPCG(seed, uint64(c)))
-			db := s.nodes[c%nodes].db
+			n := s.nodes[c%nodes]
+			db := n.db
+			if circumstances.early && c%2 == 0 {
+				db = txn.NewDB(txn.Config{Sender: n.router, Clock: db.Clock(), Node: n.id, BufferBytes: 1})
+				defer db.Close()
+			}
 			for range each {
 				if err := w.run(ctx, db, random); err != nil {
 					t.Errorf("client %d: %v", c, err)
@@ -207,7 +232,7 @@ func runSerializable(t *testing.T, nodes, clients, each int, seed uint64) {
 	running.Go(func() {
 		for i := 1; i < w.keys; i += 2 {
 			time.Sleep(s.delay(40 * time.Millisecond))
-			if err := s.split(ctx, listKey(i)); err != nil {
+			if err := s.split(ctx, listKey(i)); err != nil && circumstances.loss == 0 {
 				t.Errorf("split: %v", err)
 			}
 			if nodes > 1 {
@@ -219,6 +244,7 @@ func runSerializable(t *testing.T, nodes, clients, each int, seed uint64) {
 		}
 	})
 	running.Wait()
+	s.setLoss(0)
 	t.Logf("%d transactions, %d retries, %d unknown, %s of virtual time", len(w.history.attempts), w.retries.Load(), w.unknown.Load(), time.Since(began))
 	lists, err := w.final(ctx, s.nodes[0].db)
 	if err != nil {
