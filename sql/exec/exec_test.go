@@ -11,6 +11,7 @@ import (
 	"github.com/cairndb/cairn/sql/catalog"
 	"github.com/cairndb/cairn/sql/opt"
 	"github.com/cairndb/cairn/sql/pgerror"
+	"github.com/cairndb/cairn/sql/rowenc"
 	"github.com/cairndb/cairn/sql/types"
 )
 
@@ -374,4 +375,59 @@ func naiveJoin(kind opt.JoinKind, left, right [][]types.Datum, match func(a, b [
 		}
 	}
 	return out
+}
+
+// TestIndexStates: deletions reach indexes in all states, additions those that
+// are kept up to date.
+func TestIndexStates(t *testing.T) {
+	c := &fakeCatalog{}
+	f := newFakeTxn()
+	env := testEnv(f, c)
+	table := c.add(100, "t", catalog.Column{Name: "id", Type: types.Int4}, catalog.Column{Name: "v", Type: types.Int4})
+	for _, state := range []catalog.State{catalog.Public, catalog.WriteOnly, catalog.DeleteOnly, catalog.Absent} {
+		addIndex(table, fmt.Sprintf("state_%d", state), false, 2)
+		table.Indexes[len(table.Indexes)-1].State = state
+	}
+	count := func() (counts []int) {
+		for i := range table.Indexes {
+			counts = append(counts, f.live(table, &table.Indexes[i]))
+		}
+		return counts
+	}
+	mustInsert(t, env, table, []types.Datum{i(1), i(10)}, []types.Datum{i(2), i(20)})
+	if got := count(); !slices.Equal(got, []int{2, 2, 0, 0}) {
+		t.Fatalf("after insert: %v", got)
+	}
+	// Entries that a node with another version of the table wrote.
+	for k := range table.Indexes[2:] {
+		l := rowenc.NewLayout(table, &table.Indexes[2+k])
+		for _, row := range [][]types.Datum{{i(1), i(10)}, {i(2), i(20)}} {
+			key, value, err := l.Entry(row)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f.put(string(key), value)
+		}
+	}
+	f.Step()
+	p := &planning{}
+	s := p.scan(table, &table.Primary)
+	s.Spans = []opt.Span{{Equal: []opt.Scalar{&opt.Constant{Value: i(1), T: types.Int4}}}}
+	v := p.column("v", types.Int4)
+	u := &opt.Update{Table: table, Old: s.Columns, New: []opt.TableColumn{s.Columns[0], {ID: v, Column: 2}},
+		Input: &opt.Project{Input: s, Keep: s.Output(), Items: []opt.Item{{ID: v, Value: &opt.Constant{Value: i(11), T: types.Int4}}}}}
+	if _, _, err := collect(t, env, p.plan(u)); err != nil {
+		t.Fatal(err)
+	}
+	if got := count(); !slices.Equal(got, []int{2, 2, 1, 2}) {
+		t.Errorf("after update: %v", got)
+	}
+	f.Step()
+	p = &planning{}
+	if _, _, err := collect(t, env, p.plan(deletePlan(p, table, 1, 2))); err != nil {
+		t.Fatal(err)
+	}
+	if got := count(); !slices.Equal(got, []int{0, 0, 0, 2}) {
+		t.Errorf("after delete: %v", got)
+	}
 }
