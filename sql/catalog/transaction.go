@@ -418,11 +418,16 @@ func (x *Transaction) Committed(ctx context.Context) {
 	}
 }
 
-// RolledBack tells that the transaction ended otherwise.
+// RolledBack tells that the transaction ended otherwise. Where it had tables
+// locked it is rolled back here, if it isn't yet.
 func (x *Transaction) RolledBack(ctx context.Context) {
 	m := x.manager
 	m.end(x)
 	if len(x.fenced) > 0 {
+		// Its locks on the descriptors would be in the way.
+		if err := x.txn.Rollback(context.WithoutCancel(ctx)); err != nil {
+			m.config.Logger.Debug("rollback failed", "error", err)
+		}
 		m.unfence(context.WithoutCancel(ctx), x)
 	}
 	if x.epoch != 0 {

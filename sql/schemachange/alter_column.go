@@ -161,6 +161,20 @@ func (a *alteration) columnDependents(ctx context.Context, column *catalog.Colum
 		d.add(env.describe(ctx, v), what)
 		d.views = append(d.views, v)
 	}
+	// What hangs on those views.
+	for i := 0; i < len(d.views); i++ {
+		v := d.views[i]
+		for _, id := range v.Dependents {
+			r, err := env.Catalog.RelationByID(ctx, id)
+			if err != nil {
+				return d, err
+			}
+			if o, ok := r.(*catalog.View); ok && !slices.ContainsFunc(d.views, func(e *catalog.View) bool { return e.ID == o.ID }) {
+				d.add(env.describe(ctx, o), env.describe(ctx, v))
+				d.views = append(d.views, o)
+			}
+		}
+	}
 	return d, nil
 }
 

@@ -61,7 +61,7 @@ func pass(k parser.AlterCommandKind) int {
 func (env *Env) alterTable(ctx context.Context, s *parser.AlterTable) error {
 	r, err := env.Catalog.Relation(ctx, nameOf(s.Table))
 	if err != nil {
-		return env.at(err, s.Table.Position)
+		return err
 	}
 	if r == nil && s.Kind == parser.ObjectIndex {
 		return env.alterIndex(ctx, s)
@@ -299,6 +299,9 @@ func (a *alteration) takePending(ctx context.Context) error {
 }
 
 func (a *alteration) addNewConstraint(ctx context.Context, k *parser.Constraint) error {
+	if k.Name != "" && (k.Kind == parser.PrimaryKey || k.Kind == parser.Unique) && k.UsingIndex == "" && a.names.relationTaken(k.Name) {
+		return pgerror.Newf(pgerror.DuplicateTable, "relation %q already exists", k.Name)
+	}
 	if k.Name != "" && constraintNames(a.table)[k.Name] {
 		return pgerror.Newf(pgerror.DuplicateObject, "constraint %q for relation %q already exists", k.Name, a.table.Name)
 	}

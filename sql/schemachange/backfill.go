@@ -138,7 +138,7 @@ func sameRow(l *rowenc.Layout, a, b []byte) bool {
 // duplicate is PostgreSQL's error for rows that a unique index can't hold.
 func (b *build) duplicate(l *rowenc.Layout, row []types.Datum) error {
 	e := pgerror.Newf(pgerror.UniqueViolation, "could not create unique index %q", l.Index.Name).
-		WithDetail("Key %s is duplicated.", b.env.keyText(l.Table, columnsOf(l.Index), row))
+		WithDetail("Key %s is duplicated.", b.env.keyText(l.Table, columnsOf(l.Index), row, true))
 	e.Schema, e.Table, e.Constraint = b.env.schemaName(l.Table.Schema), l.Table.Name, l.Index.Name
 	return e
 }
@@ -152,8 +152,8 @@ func columnsOf(ix *catalog.Index) []catalog.ColumnID {
 }
 
 // keyText writes columns and their values as details of errors have them:
-// (a, b)=(1, x).
-func (env *Env) keyText(t *catalog.Table, columns []catalog.ColumnID, row []types.Datum) string {
+// (a, b)=(1, x), the names as identifiers where quoted.
+func (env *Env) keyText(t *catalog.Table, columns []catalog.ColumnID, row []types.Datum, quoted bool) string {
 	var names, values strings.Builder
 	for i, id := range columns {
 		if i > 0 {
@@ -161,7 +161,11 @@ func (env *Env) keyText(t *catalog.Table, columns []catalog.ColumnID, row []type
 			values.WriteString(", ")
 		}
 		c := t.Column(id)
-		names.WriteString(c.Name)
+		if quoted {
+			names.WriteString(quote(c.Name))
+		} else {
+			names.WriteString(c.Name)
+		}
 		if d := row[id-1]; d.Null {
 			values.WriteString("null")
 		} else {

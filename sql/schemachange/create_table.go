@@ -313,7 +313,7 @@ func (c *tableChange) keyIndex(ctx context.Context, k *keySpec) (catalog.Index, 
 			return ix, env.at(pgerror.Newf(pgerror.DuplicateColumn, "column %q appears twice in %s constraint", name, what), k.position)
 		}
 		if err := env.requireIndexable(column); err != nil {
-			return ix, env.at(err, k.position)
+			return ix, err
 		}
 		if k.primary {
 			column.NotNull = true

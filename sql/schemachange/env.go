@@ -189,7 +189,7 @@ func (env *Env) findTable(ctx context.Context, name parser.TableName, missingOK 
 	}
 	t, ok := r.(*catalog.Table)
 	if !ok {
-		return nil, env.at(pgerror.Newf(pgerror.WrongObjectType, "%q is not a table", r.Head().Name), name.Position)
+		return nil, pgerror.Newf(pgerror.WrongObjectType, "%q is not a table", r.Head().Name)
 	}
 	return t, nil
 }
@@ -198,7 +198,7 @@ func (env *Env) findTable(ctx context.Context, name parser.TableName, missingOK 
 func (env *Env) findRelation(ctx context.Context, name parser.TableName, missingOK bool) (catalog.Relation, error) {
 	r, err := env.Catalog.Relation(ctx, nameOf(name))
 	if err != nil {
-		return nil, env.at(err, name.Position)
+		return nil, err
 	}
 	if r == nil {
 		if name.Schema != "" && !missingOK {
@@ -206,14 +206,14 @@ func (env *Env) findRelation(ctx context.Context, name parser.TableName, missing
 				if err == nil {
 					err = catalog.UndefinedSchema(name.Schema)
 				}
-				return nil, env.at(err, name.Position)
+				return nil, err
 			}
 		}
 		if missingOK {
 			env.notice(pgerror.SuccessfulCompletion, "relation %q does not exist, skipping", display(name))
 			return nil, nil
 		}
-		return nil, env.at(catalog.UndefinedTable(nameOf(name)), name.Position)
+		return nil, catalog.UndefinedTable(nameOf(name))
 	}
 	if t, ok := r.(*catalog.Table); ok && t.IsVirtual() || r.Head().ID < catalog.FirstUserID {
 		return nil, pgerror.Newf(pgerror.InsufficientPrivilege, "permission denied: %q is a system catalog", r.Head().Name)
@@ -302,7 +302,7 @@ func (env *Env) bindWith(c *opt.Context, table *catalog.Table, e parser.Expressi
 			return ""
 		}
 		if column := table.Column(catalog.ColumnID(id)); column != nil {
-			return column.Name
+			return quote(column.Name)
 		}
 		return ""
 	})
@@ -332,7 +332,7 @@ func (env *Env) rebind(ctx context.Context, before, after *catalog.Table, text, 
 	}
 	return opt.Deparse(s, func(id opt.ColumnID) string {
 		if c := after.Column(catalog.ColumnID(id)); c != nil {
-			return c.Name
+			return quote(c.Name)
 		}
 		return ""
 	}), nil

@@ -31,7 +31,7 @@ func (env *Env) rename(ctx context.Context, s *parser.Rename) error {
 func (env *Env) renameRelation(ctx context.Context, s *parser.Rename) error {
 	r, err := env.Catalog.Relation(ctx, nameOf(s.Table))
 	if err != nil {
-		return env.at(err, s.Table.Position)
+		return err
 	}
 	if r == nil {
 		t, ix, err := env.Catalog.Index(ctx, nameOf(s.Table))
@@ -468,7 +468,7 @@ func (env *Env) alterIndex(ctx context.Context, s *parser.AlterTable) error {
 			env.notice(pgerror.SuccessfulCompletion, "relation %q does not exist, skipping", display(s.Table))
 			return nil
 		}
-		return env.at(catalog.UndefinedTable(nameOf(s.Table)), s.Table.Position)
+		return catalog.UndefinedTable(nameOf(s.Table))
 	}
 	if err := env.requireOwner(ctx, t); err != nil {
 		return err

@@ -198,7 +198,7 @@ func (env *Env) checkForeignKey(ctx context.Context, t *catalog.Table, own bool,
 	}
 	violated := func(row []types.Datum) error {
 		e := pgerror.Newf(pgerror.ForeignKeyViolation, "insert or update on table %q violates foreign key constraint %q", t.Name, f.Name).
-			WithDetail("Key %s is not present in table %q.", env.keyText(t, f.Columns, row), referenced.Name)
+			WithDetail("Key %s is not present in table %q.", env.keyText(t, f.Columns, row, false), referenced.Name)
 		e.Schema, e.Table, e.Constraint = env.schemaName(t.Schema), t.Name, f.Name
 		return e
 	}

@@ -191,7 +191,10 @@ func kindName(k parser.ObjectKind) string {
 }
 
 func renameTag(s *parser.Rename) string {
-	if s.Kind == parser.ObjectColumn || s.Kind == parser.ObjectConstraint {
+	if s.Kind == parser.ObjectConstraint {
+		return "TABLE" // the grammar gives no kind
+	}
+	if s.Kind == parser.ObjectColumn {
 		return kindName(s.RelationKind)
 	}
 	return kindName(s.Kind)
