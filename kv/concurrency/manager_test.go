@@ -183,6 +183,15 @@ func describe(err error) string {
 	return err.Error()
 }
 
+// take returns the guard of a request that goes on, and forgets it.
+func (s *script) take(name string) *Guard {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g := s.guards[name]
+	delete(s.guards, name)
+	return g
+}
+
 func (s *script) run(d *datadriven.TestData) string {
 	var name string
 	var key string
@@ -208,8 +217,7 @@ func (s *script) run(d *datadriven.TestData) string {
 	case "request":
 		s.sequence(name, nil, s.request(d))
 	case "finish":
-		s.m.Finish(s.guards[name])
-		delete(s.guards, name)
+		s.m.Finish(s.take(name))
 	case "cancel":
 		s.cancels[name]()
 	case "acquire":
@@ -217,13 +225,13 @@ func (s *script) run(d *datadriven.TestData) string {
 		d.ScanArgs(s.t, "strength", &strength)
 		s.m.LockAcquired(&txnOf().TxnMeta, []byte(key), strengths[strength], d.HasArg("durable"))
 	case "conflict": // evaluation of request name met an intent
-		r := s.guards[name].request
-		g, err := s.m.HandleConflict(context.Background(), s.guards[name], &kvpb.LockConflictError{Locks: []kvpb.Lock{{
+		g := s.take(name)
+		r := g.request
+		g, err := s.m.HandleConflict(context.Background(), g, &kvpb.LockConflictError{Locks: []kvpb.Lock{{
 			Key: []byte(key), Txn: txnOf().TxnMeta, Strength: kvpb.LockUpdate}}})
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		delete(s.guards, name)
 		s.sequence(name, g, r)
 	case "end", "pushed": // a transaction ends, or its write timestamp moves, as its pushers learn
 		t := txnOf()
