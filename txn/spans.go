@@ -49,19 +49,33 @@ func (s *spanSet) endsWith(key []byte) bool {
 func (s *spanSet) condense() {
 	s.spans = mergeSpans(s.spans)
 	s.measure()
-	for s.sizeBytes > maxSpanSetBytes/2 && len(s.spans) > 1 {
+	for s.sizeBytes > maxSpanSetBytes/2 {
 		// Pairs of neighbours, so that what lies close together stays so.
+		before := len(s.spans)
 		joined := s.spans[:0]
-		for i := 0; i < len(s.spans); i += 2 {
+		for i := 0; i < before; i++ {
 			span := s.spans[i]
-			if i+1 < len(s.spans) {
-				span.EndKey = endOf(&s.spans[i+1])
+			if i+1 < before && mayJoin(&span, &s.spans[i+1]) {
+				i++
+				span.EndKey = endOf(&s.spans[i])
 			}
 			joined = append(joined, span)
 		}
 		s.spans = joined
 		s.measure()
+		if len(joined) == before {
+			return
+		}
 	}
+}
+
+// mayJoin reports whether two spans may become one. Those of the system's keys
+// may not: between them lie leases and node records, which change all the time,
+// so that a schema change that also writes many rows would never be refreshed.
+// Transactions have few of them.
+func mayJoin(a, b *kvpb.Span) bool {
+	table := func(key []byte) bool { return bytes.Compare(key, keys.TableMin) >= 0 }
+	return table(a.Key) && table(b.Key)
 }
 
 func (s *spanSet) measure() {
