@@ -145,3 +145,62 @@ func BenchmarkOnStore(b *testing.B) {
 		})
 	}
 }
+
+// TestRowLocks: what FOR UPDATE, NOWAIT, SKIP LOCKED and lock_timeout answer
+// while another transaction holds a row's lock.
+func TestRowLocks(t *testing.T) {
+	db := startNode(t)
+	s := newSession()
+	if err := s.createTable("job\nid int4 not null\nstate text\nindex job_state state"); err != nil {
+		t.Fatal(err)
+	}
+	ctx := context.Background()
+	begin := func() *txn.Txn {
+		x := db.Begin(txn.Options{Name: "test"})
+		x.Step()
+		return x
+	}
+	in := func(x *txn.Txn, text string) string {
+		s.env.Txn = x
+		out, err := s.execute(t, text)
+		if err != nil {
+			return describe(err)
+		}
+		return out
+	}
+	setup := begin()
+	in(setup, "insert into job values (1, 'new'), (2, 'new'), (3, 'new'), (4, 'old')")
+	if err := setup.Commit(ctx); err != nil {
+		t.Fatal(err)
+	}
+	holder := begin()
+	if got := in(holder, "select id from job where id = 1 for update"); got != "1\n" {
+		t.Fatal(got)
+	}
+	for _, test := range []struct{ text, want string }{
+		{"select id from job order by id for update skip locked", "2\n3\n4\n"},
+		{"select id from job where state = 'new' order by id limit 1 for update skip locked", "2\n"},
+		{"select id from job where state = 'new' order by state, id limit 2 for update skip locked", "2\n3\n"},
+		{"select id from job where id < 3 for update nowait", "ERROR: 55P03: could not obtain lock on row in relation \"job\"\n"},
+		{"select id from job where state = 'new' for share nowait", "ERROR: 55P03: could not obtain lock on row in relation \"job\"\n"},
+		{"select id from job where id = 1", "1\n"},
+	} {
+		x := begin()
+		if got := in(x, test.text); got != test.want {
+			t.Errorf("%s: got\n%s", test.text, got)
+		}
+		if err := x.Rollback(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.env.LockTimeout = 50 * time.Millisecond
+	x := begin()
+	if got, want := in(x, "update job set state = 'mine' where id = 1"), "ERROR: 55P03: canceling statement due to lock timeout\n"; got != want {
+		t.Errorf("got\n%s", got)
+	}
+	for _, x := range []*txn.Txn{x, holder} {
+		if err := x.Rollback(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

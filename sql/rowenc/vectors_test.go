@@ -1,6 +1,7 @@
 package rowenc
 
 import (
+	"math"
 	"testing"
 
 	"github.com/cockroachdb/apd/v3"
@@ -33,7 +34,7 @@ func everyType() (*catalog.Table, [][]types.Datum) {
 	null := types.DNull
 	return t, [][]types.Datum{
 		{types.Int(1), types.String("one"), types.Bool(true), types.Float(1.5), number("1.50"), types.IntervalOf(types.IntervalValue{Months: 1, Days: 2, Micros: 3}), types.String(`{"a": 1.0}`), types.String("ab   "), array, types.Int(-5)},
-		{types.Int(-70000), types.String(""), types.Bool(false), types.Float(-0.0), number("-1234567890123456789012345.678"), types.IntervalOf(types.IntervalValue{Days: 30}), types.String("[]"), types.String("abcde"), types.ArrayOf(&types.Array{Elem: types.Int4}), types.Int(1 << 60)},
+		{types.Int(-70000), types.String(""), types.Bool(false), types.Float(math.Copysign(0, -1)), number("-1234567890123456789012345.678"), types.IntervalOf(types.IntervalValue{Days: 30}), types.String("[]"), types.String("abcde"), types.ArrayOf(&types.Array{Elem: types.Int4}), types.Int(1 << 60)},
 		{types.Int(3), null, null, null, number("0.00"), null, null, null, null, null},
 		{types.Int(1 << 30), types.String("a\x00b\xff"), types.Bool(true), types.Float(1e300), number("NaN"), types.IntervalOf(types.IntervalValue{}), types.String(`"x"`), types.String("     "), array, types.Int(0)},
 	}
