@@ -280,6 +280,9 @@ func (r *Router) sendToRange(ctx context.Context, b *kvpb.BatchRequest, known *c
 			if err := r.refused(ctx, detail, &routed, known, &order, pauses); err != nil {
 				return nil, err
 			}
+			if err := ctx.Err(); err != nil {
+				return nil, err // a canceled batch is unavailable everywhere
+			}
 			continue
 		}
 		if !sent {

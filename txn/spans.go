@@ -16,12 +16,24 @@ type spanSet struct {
 	spans     []kvpb.Span
 	sizeBytes int
 	version   int // counts changes
+	// bound on sizeBytes; 0: maxSpanSetBytes.
+	bound int
 }
 
+// The bound on what is locked keeps records and the batches that end
+// transactions small; what is read stays here, and is worth precision.
 const (
 	maxSpanSetBytes = 256 << 10
+	maxReadBytes    = 2 << 20
 	spanOverhead    = 48
 )
+
+func (s *spanSet) maxBytes() int {
+	if s.bound > 0 {
+		return s.bound
+	}
+	return maxSpanSetBytes
+}
 
 func spanSize(s *kvpb.Span) int { return len(s.Key) + len(s.EndKey) + spanOverhead }
 
@@ -29,14 +41,14 @@ func (s *spanSet) add(span kvpb.Span) {
 	s.version++
 	s.spans = append(s.spans, span)
 	s.sizeBytes += spanSize(&span)
-	if s.sizeBytes > maxSpanSetBytes {
+	if s.sizeBytes > s.maxBytes() {
 		s.condense()
 	}
 }
 
 func (s *spanSet) empty() bool { return len(s.spans) == 0 }
 
-func (s *spanSet) reset() { *s = spanSet{version: s.version + 1} }
+func (s *spanSet) reset() { *s = spanSet{version: s.version + 1, bound: s.bound} }
 
 // endsWith reports whether key was added last: a cheap way to keep
 // what is locked and then written from being listed twice.
@@ -49,7 +61,7 @@ func (s *spanSet) endsWith(key []byte) bool {
 func (s *spanSet) condense() {
 	s.spans = mergeSpans(s.spans)
 	s.measure()
-	for s.sizeBytes > maxSpanSetBytes/2 {
+	for s.sizeBytes > s.maxBytes()/2 {
 		// Pairs of neighbours, so that what lies close together stays so.
 		before := len(s.spans)
 		joined := s.spans[:0]

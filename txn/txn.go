@@ -66,7 +66,7 @@ type Txn struct {
 
 // Begin begins a transaction. Nothing is sent.
 func (db *DB) Begin(o Options) *Txn {
-	t := &Txn{db: db, options: o}
+	t := &Txn{db: db, options: o, reads: spanSet{bound: maxReadBytes}}
 	if !o.AsOf.IsEmpty() {
 		t.options.ReadOnly = true
 	}
