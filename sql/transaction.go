@@ -40,6 +40,8 @@ type transaction struct {
 	statements int
 	// consumed: it took data from the client, which can't be asked for again.
 	consumed bool
+	// defining: it ran DDL.
+	defining bool
 	// several: an implicit transaction of more than one statement.
 	several bool
 	number  uint64
@@ -60,7 +62,7 @@ func (t *transaction) prepare(s *Session) {
 	v := s.current
 	t.isolation, t.readOnly, t.deferrable = v.isolation, v.readOnly, v.deferrable
 	t.beforeCurrent, t.beforeLasting = s.current, s.lasting
-	t.statements, t.consumed, t.several, t.number = 0, false, false, 0
+	t.statements, t.consumed, t.defining, t.several, t.number = 0, false, false, false, 0
 }
 
 // open makes sure that the transaction has begun below.
@@ -114,10 +116,11 @@ func (s *Session) release() {
 		return
 	}
 	ctx := context.Background()
-	s.tx.catalog.RolledBack(ctx)
+	// In this order: what the catalog undoes may be locked by the transaction.
 	if err := s.tx.kv.Rollback(ctx); err != nil {
 		s.server.config.Logger.Debug("rollback failed", "error", err)
 	}
+	s.tx.catalog.RolledBack(ctx)
 	s.tx.kv, s.tx.catalog = nil, nil
 }
 
@@ -190,12 +193,18 @@ func (s *Session) restart(state transactionState) {
 	if s.tx.kv == nil {
 		return
 	}
-	s.tx.catalog.RolledBack(context.Background())
 	if s.tx.state == idle || s.tx.state == implicit {
 		s.tx.state = implicit
 		s.current, s.lasting = s.tx.beforeCurrent, s.tx.beforeLasting
 		s.applySettings()
 	}
+	if s.tx.defining {
+		s.tx.defining = false
+		s.release()
+		s.open()
+		return
+	}
+	s.tx.catalog.RolledBack(context.Background())
 	s.tx.kv.Restart()
 	s.tx.catalog = s.server.config.Catalog.Begin(s.tx.kv, s.names())
 }

@@ -120,6 +120,7 @@ func (s *Session) runDefinition(ctx context.Context, p *prepared) (string, error
 	s.open()
 	s.tx.kv.Step()
 	s.tx.statements++
+	s.tx.defining = true
 	return schemachange.Execute(ctx, s.schemaEnv(p.text), n)
 }
 
