@@ -26,6 +26,11 @@ func Parse(text string) ([]parser.Statement, error) {
 	if s, ok, err := parseExtension(text); ok || err != nil {
 		return s, err
 	}
+	return parseGrammar(text)
+}
+
+// parseGrammar parses a text of PostgreSQL's own statements.
+func parseGrammar(text string) ([]parser.Statement, error) {
 	if err := guard(text); err != nil {
 		return nil, err
 	}
