@@ -44,6 +44,10 @@ func (k *keyChecks) act(ctx context.Context, l *keyList) (*keyList, error) {
 		} else {
 			err = k.propagate(ctx, part.list, t, part.action)
 		}
+		if part.action == catalog.SetDefault {
+			// The default may be the very key that is gone.
+			rest.keys = append(rest.keys, part.list.keys...)
+		}
 		if err != nil {
 			return nil, err
 		}
