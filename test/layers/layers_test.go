@@ -34,7 +34,7 @@ var allowed = map[string][]string{
 	"sql/pgerror":        {},
 	"txn":                {"kv"},
 	"kv":                 {},
-	"kv/server":          {"kv", "kv/concurrency", "kv/mvcc", "raftstore/..."},
+	"kv/server":          {"kv", "kv/cluster", "kv/concurrency", "kv/mvcc", "raftstore/..."},
 	"kv/concurrency":     {},
 	"kv/mvcc":            {"raftstore/engine"},
 	"kv/rpc":             {"kv", "raftstore"},
