@@ -10,7 +10,9 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"fmt"
+	"io"
 	"math/big"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +20,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/cairndb/cairn/sql"
 )
 
 // code runs a text of the simple protocol and returns the last tag, or the
@@ -477,6 +481,8 @@ func TestAuthentication(t *testing.T) {
 	}
 }
 
+// BenchmarkPreparedPointSelect is a round trip over loopback, its client
+// included.
 func BenchmarkPreparedPointSelect(b *testing.B) {
 	s := newStack(b, nil)
 	c := s.connect(b, "")
@@ -492,5 +498,51 @@ func BenchmarkPreparedPointSelect(b *testing.B) {
 		if r.Err != nil || len(r.Rows) != 1 {
 			b.Fatal(r.Err, len(r.Rows))
 		}
+	}
+}
+
+// nowhere is a connection whose client never reads: its output is dropped.
+type nowhere struct{ *connection }
+
+func (n nowhere) SyncFollows() bool { return true }
+
+// BenchmarkSession is what a statement costs from Bind to Sync without the
+// network: session, plan, executor, transaction, storage.
+func BenchmarkSession(b *testing.B) {
+	s := newStack(b, nil)
+	c := s.connect(b, "")
+	code(b, c, "create table t(k int primary key, v int)")
+	code(b, c, "insert into t select g, g from generate_series(1, 1000) g")
+	for name, text := range map[string]string{"select": "select v from t where k = $1", "update": "update t set v = v + 1 where k = $1", "constant": "select $1::int"} {
+		b.Run(name, func(b *testing.B) {
+			client := nowhere{&connection{server: s.pgwire}}
+			client.writer.sink = io.Discard
+			session, err := s.sql.Connect(sql.ConnectRequest{User: "postgres", Database: "postgres"}, client)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer session.Close()
+			statement, portal := []byte("s"), []byte("")
+			if err := errors.Join(session.Parse("s", text, nil), session.Sync()); err != nil {
+				b.Fatal(err)
+			}
+			a := &sql.BindArguments{Parameters: make([][]byte, 1)}
+			value := make([]byte, 0, 8)
+			b.ReportAllocs()
+			for i := range b.N {
+				value = strconv.AppendInt(value[:0], int64(i%1000+1), 10)
+				a.Parameters[0] = value
+				if err := session.Bind(portal, statement, a); err != nil {
+					b.Fatal(err)
+				}
+				if err := session.Execute(portal, 0); err != nil {
+					b.Fatal(err)
+				}
+				if err := session.Sync(); err != nil {
+					b.Fatal(err)
+				}
+				_ = client.writer.flush()
+			}
+		})
 	}
 }

@@ -143,10 +143,10 @@ type copyInput struct {
 	columns []*catalog.Column
 	batch   *vector.Batch
 
-	data    []byte // what came and was not yet read
-	ended   bool   // the client sent all
-	closed  bool   // \. was seen: what comes after it is ignored
-	line    int64  // lines read
+	data   []byte // what came and was not yet read
+	ended  bool   // the client sent all
+	closed bool   // \. was seen: what comes after it is ignored
+	line   int64  // lines read
 	// first and last are the lines of the last batch's rows.
 	first, last int64
 	scanner     copyScanner

@@ -157,7 +157,7 @@ func (s *Session) DescribePortal(name []byte) (d Description, err error) {
 
 // refuse fails the transaction with an error.
 func (s *Session) refuse(err error) error {
-	e := s.failure(nil, err)
+	e := clientError(err)
 	s.fail()
 	return e
 }

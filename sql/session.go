@@ -278,7 +278,7 @@ func (s *Session) failure(ctx context.Context, err error) *pgerror.Error {
 	if e, ok := errors.AsType[*pgerror.Error](err); ok && e.Code != pgerror.QueryCanceled {
 		return e
 	}
-	if !isAmbiguous(err) && ctx != nil && ctx.Err() != nil {
+	if !isAmbiguous(err) && ctx.Err() != nil {
 		if e, ok := errors.AsType[*pgerror.Error](context.Cause(ctx)); ok {
 			return e
 		}

@@ -20,19 +20,19 @@ type settings struct {
 	values map[string]string
 
 	// What values mean, for those that have an effect here.
-	statementTimeout, lockTimeout    time.Duration
-	idleTransaction, idleSession     time.Duration
-	minMessages                      int
-	isolation                        string
-	readOnly, deferrable             bool
-	searchPath                       []string
-	location                         *time.Location
-	dateStyle                        types.DateStyle
-	dateOrder                        types.DateOrder
-	intervalStyle                    types.IntervalStyle
-	extraFloatDigits                 types.ExtraFloatDigits
-	byteaEscape                      bool
-	applicationName, sessionRoleName string
+	statementTimeout, lockTimeout time.Duration
+	idleTransaction, idleSession  time.Duration
+	minMessages                   int
+	isolation                     string
+	readOnly, deferrable          bool
+	searchPath                    []string
+	location                      *time.Location
+	dateStyle                     types.DateStyle
+	dateOrder                     types.DateOrder
+	intervalStyle                 types.IntervalStyle
+	extraFloatDigits              types.ExtraFloatDigits
+	byteaEscape                   bool
+	applicationName               string
 }
 
 // messageLevels are the levels of client_min_messages, rising.
