@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/cairndb/cairn/sql/types"
-	"github.com/cairndb/cairn/sql/types/functions"
 )
 
 // Deparse prints an expression as PostgreSQL's ruleutils do ("(amount >
@@ -276,7 +275,7 @@ func not(negated bool) string {
 
 func fieldName(x *Field) string {
 	if t := x.Row.Type(); x.Index < len(t.Fields) {
-		return functions.QuoteIdentifier(t.Fields[x.Index].Name)
+		return types.QuoteIdentifier(t.Fields[x.Index].Name)
 	}
 	return "f" + strconv.Itoa(x.Index+1)
 }
@@ -422,7 +421,7 @@ func (d *deparser) function(x *Call) {
 			return
 		}
 	}
-	d.text(functions.QuoteIdentifier(x.Function.Name) + "(")
+	d.text(types.QuoteIdentifier(x.Function.Name) + "(")
 	d.list(x.Arguments, true)
 	d.text(")")
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/cairndb/cairn/sql/catalog"
 	"github.com/cairndb/cairn/sql/parser"
 	"github.com/cairndb/cairn/sql/pgerror"
-	"github.com/cairndb/cairn/sql/types/functions"
+	"github.com/cairndb/cairn/sql/types"
 )
 
 // trace keeps what the binder made of a tree, to print it again with names and
@@ -103,9 +103,9 @@ func DeparseQuery(c *Context, query parser.Query, qualify bool) (string, error) 
 	d.names = func(id ColumnID) string {
 		l := b.labels[id-1]
 		if l.relation == "" {
-			return functions.QuoteIdentifier(l.column)
+			return types.QuoteIdentifier(l.column)
 		}
-		return functions.QuoteIdentifier(l.relation) + "." + functions.QuoteIdentifier(l.column)
+		return types.QuoteIdentifier(l.relation) + "." + types.QuoteIdentifier(l.column)
 	}
 	d.call = (*deparser).traced
 	d.query = (*deparser).sublink
@@ -160,7 +160,7 @@ func (p *queryPrinter) with(w *parser.With) {
 		separator = "WITH RECURSIVE "
 	}
 	for _, t := range w.Tables {
-		p.text(separator + functions.QuoteIdentifier(t.Name))
+		p.text(separator + types.QuoteIdentifier(t.Name))
 		separator = ", "
 		if len(t.Columns) > 0 {
 			p.text("(" + quoteAll(t.Columns) + ")")
@@ -187,7 +187,7 @@ func (p *queryPrinter) with(w *parser.With) {
 func quoteAll(names []string) string {
 	quoted := make([]string, len(names))
 	for i, n := range names {
-		quoted[i] = functions.QuoteIdentifier(n)
+		quoted[i] = types.QuoteIdentifier(n)
 	}
 	return strings.Join(quoted, ", ")
 }
@@ -260,7 +260,7 @@ func (p *queryPrinter) selectQuery(e *parser.Select, names []string, visible boo
 	for _, l := range e.Locks {
 		p.keyword(" "+lockName(l.Strength), -indentClause, indentClause, 0)
 		for i, of := range l.Of {
-			p.text(map[bool]string{true: " OF ", false: ", "}[i == 0] + functions.QuoteIdentifier(of.Name))
+			p.text(map[bool]string{true: " OF ", false: ", "}[i == 0] + types.QuoteIdentifier(of.Name))
 		}
 		p.text([...]string{"", " NOWAIT", " SKIP LOCKED"}[l.Wait])
 	}
@@ -346,7 +346,7 @@ func (p *queryPrinter) targets(s *tracedSelect, names []string, visible bool) {
 			own = ""
 		}
 		if name != own {
-			p.text(" AS " + functions.QuoteIdentifier(name))
+			p.text(" AS " + types.QuoteIdentifier(name))
 		}
 		text := string(p.deparser.b)
 		p.deparser.b = printed
@@ -375,7 +375,7 @@ func (p *queryPrinter) alias(a *parser.Alias) {
 	if a == nil {
 		return
 	}
-	p.text(" " + functions.QuoteIdentifier(a.Name))
+	p.text(" " + types.QuoteIdentifier(a.Name))
 	if len(a.Columns) > 0 {
 		p.text("(" + quoteAll(a.Columns) + ")")
 	}
@@ -406,18 +406,18 @@ func (p *queryPrinter) table(e parser.TableExpression) {
 // relationName prints a relation's name, qualified where it must be.
 func (p *queryPrinter) relationName(r catalog.Relation, name string) string {
 	if r == nil {
-		return functions.QuoteIdentifier(name)
+		return types.QuoteIdentifier(name)
 	}
-	name = functions.QuoteIdentifier(r.Head().Name)
+	name = types.QuoteIdentifier(r.Head().Name)
 	schema := p.binder.schemaName(r, "")
 	if p.qualify {
-		return functions.QuoteIdentifier(schema) + "." + name
+		return types.QuoteIdentifier(schema) + "." + name
 	}
 	found, err := p.binder.c.Resolver.Relation(p.binder.ctx, catalog.Name{Object: r.Head().Name})
 	if err == nil && found != nil && found.Head().ID == r.Head().ID {
 		return name
 	}
-	return functions.QuoteIdentifier(schema) + "." + name
+	return types.QuoteIdentifier(schema) + "." + name
 }
 
 func (p *queryPrinter) functions(x *parser.FunctionReference) {
@@ -451,7 +451,7 @@ func (p *queryPrinter) functions(x *parser.FunctionReference) {
 	if len(name) == 0 {
 		return
 	}
-	p.text(" " + functions.QuoteIdentifier(name[0]))
+	p.text(" " + types.QuoteIdentifier(name[0]))
 	if len(x.Columns) > 0 {
 		p.definitions("", x.Columns)
 	} else {
@@ -470,7 +470,7 @@ func (p *queryPrinter) definitions(before string, list []parser.ColumnDefinition
 			p.err = err
 			return
 		}
-		p.text(functions.QuoteIdentifier(c.Name) + " " + t.String())
+		p.text(types.QuoteIdentifier(c.Name) + " " + t.String())
 	}
 	p.text(")")
 }
@@ -501,7 +501,7 @@ func (p *queryPrinter) join(x *parser.Join) {
 	case len(using) > 0:
 		p.text(" USING (" + quoteAll(using) + ")")
 		if x.UsingAlias != "" {
-			p.text(" AS " + functions.QuoteIdentifier(x.UsingAlias))
+			p.text(" AS " + types.QuoteIdentifier(x.UsingAlias))
 		}
 	case x.On != nil:
 		p.text(" ON ")
@@ -742,7 +742,7 @@ func (d *deparser) traced(id ColumnID) bool {
 }
 
 func (d *deparser) aggregate(a *aggregateCall) {
-	d.text(functions.QuoteIdentifier(a.function.Name) + "(")
+	d.text(types.QuoteIdentifier(a.function.Name) + "(")
 	if a.distinct {
 		d.text("DISTINCT ")
 	}
@@ -783,7 +783,7 @@ func (d *deparser) sortKeys(keys []sortKey) {
 }
 
 func (d *deparser) windowCall(w *windowCall) {
-	d.text(functions.QuoteIdentifier(w.function.Name) + "(")
+	d.text(types.QuoteIdentifier(w.function.Name) + "(")
 	if w.call.Star {
 		d.text("*")
 	}

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/cairndb/cairn/sql/catalog"
-	"github.com/cairndb/cairn/sql/types/functions"
+	"github.com/cairndb/cairn/sql/types"
 )
 
 // explainer prints a plan.
@@ -108,7 +108,7 @@ func (e *explainer) collect(n Node) {
 // column names a column as conditions print it.
 func (e *explainer) column(id ColumnID) string {
 	if name, ok := e.names[id]; ok {
-		return functions.QuoteIdentifier(name)
+		return types.QuoteIdentifier(name)
 	}
 	if v, ok := e.values[id]; ok {
 		if _, self := v.(*Variable); self || !columnsOf(v).has(id) {
@@ -116,7 +116,7 @@ func (e *explainer) column(id ColumnID) string {
 		}
 	}
 	if int(id) <= len(e.p.Metadata) && e.p.Metadata[id-1].Name != "" {
-		return functions.QuoteIdentifier(e.p.Metadata[id-1].Name)
+		return types.QuoteIdentifier(e.p.Metadata[id-1].Name)
 	}
 	return fmt.Sprintf("column%d", id)
 }
@@ -172,7 +172,7 @@ func (e *explainer) node(n Node) *explained {
 		e.scanNode(x, v)
 	case *VirtualScan:
 		x.kind, x.relation = "Seq Scan", v.Table.Name
-		x.title = "Seq Scan on " + functions.QuoteIdentifier(v.Table.Name)
+		x.title = "Seq Scan on " + types.QuoteIdentifier(v.Table.Name)
 	case *Values:
 		if len(v.Rows) == 1 {
 			x.kind, x.title = "Result", "Result"
@@ -247,23 +247,23 @@ func (e *explainer) node(n Node) *explained {
 	case *With:
 		return e.withNode(v)
 	case *CommonScan:
-		x.kind, x.title = "CTE Scan", "CTE Scan on "+functions.QuoteIdentifier(v.Table.Name)
+		x.kind, x.title = "CTE Scan", "CTE Scan on "+types.QuoteIdentifier(v.Table.Name)
 	case *WorkScan:
-		x.kind, x.title = "WorkTable Scan", "WorkTable Scan on "+functions.QuoteIdentifier(v.Work.Name)
+		x.kind, x.title = "WorkTable Scan", "WorkTable Scan on "+types.QuoteIdentifier(v.Work.Name)
 	case *RecursiveUnion:
 		x.kind, x.title = "Recursive Union", "Recursive Union"
 	case *LockRows:
 		x.kind, x.title = "LockRows", "LockRows"
 	case *Insert:
 		x.kind, x.relation = "ModifyTable", v.Table.Name
-		x.title = "Insert on " + functions.QuoteIdentifier(v.Table.Name)
+		x.title = "Insert on " + types.QuoteIdentifier(v.Table.Name)
 		e.conflictLines(x, v)
 	case *Update:
 		x.kind, x.relation = "ModifyTable", v.Table.Name
-		x.title = "Update on " + functions.QuoteIdentifier(v.Table.Name)
+		x.title = "Update on " + types.QuoteIdentifier(v.Table.Name)
 	case *Delete:
 		x.kind, x.relation = "ModifyTable", v.Table.Name
-		x.title = "Delete on " + functions.QuoteIdentifier(v.Table.Name)
+		x.title = "Delete on " + types.QuoteIdentifier(v.Table.Name)
 	case *Input:
 		x.kind, x.title = "Result", "Input"
 	default:
@@ -307,7 +307,7 @@ func (e *explainer) addSubplans(x *explained, n Node) {
 }
 
 func (e *explainer) scanNode(x *explained, v *Scan) {
-	relation := functions.QuoteIdentifier(v.Table.Name)
+	relation := types.QuoteIdentifier(v.Table.Name)
 	x.relation = v.Table.Name
 	switch {
 	case v.Index == &v.Table.Primary && len(v.Spans) == 0 && !v.Reverse:
@@ -321,7 +321,7 @@ func (e *explainer) scanNode(x *explained, v *Scan) {
 		if v.Index.Encoding != catalog.PrimaryEncoding {
 			x.kind = "Index Only Scan"
 		}
-		x.title = x.kind + " " + backward + "using " + functions.QuoteIdentifier(v.Index.Name) + " on " + relation
+		x.title = x.kind + " " + backward + "using " + types.QuoteIdentifier(v.Index.Name) + " on " + relation
 	}
 	x.add("Index Cond", e.spans(v))
 	if len(v.Filter) > 0 {
@@ -359,7 +359,7 @@ func (e *explainer) span(v *Scan, s Span) string {
 	var parts []string
 	name := func(i int) string {
 		c := v.Table.Column(v.Index.Columns[i].Column)
-		return functions.QuoteIdentifier(c.Name)
+		return types.QuoteIdentifier(c.Name)
 	}
 	for i, value := range s.Equal {
 		if i < len(s.NullEqual) && s.NullEqual[i] {
@@ -432,11 +432,11 @@ func (e *explainer) lookupNode(x *explained, v *LookupJoin) {
 	if v.Index.Encoding != catalog.PrimaryEncoding {
 		inner.kind = "Index Only Scan"
 	}
-	inner.title = inner.kind + " using " + functions.QuoteIdentifier(v.Index.Name) + " on " + functions.QuoteIdentifier(v.Table.Name)
+	inner.title = inner.kind + " using " + types.QuoteIdentifier(v.Index.Name) + " on " + types.QuoteIdentifier(v.Table.Name)
 	var parts []string
 	for i, s := range v.Equal {
 		c := v.Table.Column(v.Index.Columns[i].Column)
-		parts = append(parts, "("+functions.QuoteIdentifier(c.Name)+" = "+e.scalar(s)+")")
+		parts = append(parts, "("+types.QuoteIdentifier(c.Name)+" = "+e.scalar(s)+")")
 	}
 	text := strings.Join(parts, " AND ")
 	if len(parts) > 1 {
@@ -492,7 +492,7 @@ func (e *explainer) withNode(v *With) *explained {
 	var tables []*explained
 	for _, t := range v.Tables {
 		child := e.node(t.Query)
-		child.label = "CTE " + functions.QuoteIdentifier(t.Name)
+		child.label = "CTE " + types.QuoteIdentifier(t.Name)
 		tables = append(tables, child)
 	}
 	main.children = append(tables, main.children...)
@@ -510,7 +510,7 @@ func (e *explainer) conflictLines(x *explained, v *Insert) {
 	x.add("Conflict Resolution", resolution)
 	var names []string
 	for _, ix := range v.OnConflict.Arbiters {
-		names = append(names, functions.QuoteIdentifier(ix.Name))
+		names = append(names, types.QuoteIdentifier(ix.Name))
 	}
 	x.add("Conflict Arbiter Indexes", strings.Join(names, ", "))
 	if v.OnConflict.Where != nil {

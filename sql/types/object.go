@@ -198,20 +198,6 @@ func appendSignature(b []byte, o *Overload, with, operator bool) []byte {
 	return append(b, ')')
 }
 
-// QuoteIdentifier puts a name in quotes unless it is a plain word in lower case.
-// (Key words are not known here.)
-func QuoteIdentifier(name string) string {
-	plain := name != "" && !isDigit(name[0])
-	for i := 0; i < len(name) && plain; i++ {
-		c := name[i]
-		plain = c == '_' || c >= 'a' && c <= 'z' || isDigit(c)
-	}
-	if plain {
-		return name
-	}
-	return `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
-}
-
 // A tid is its block in the upper bits and its offset in the lower 16.
 func parseTid(text string) (Datum, error) {
 	s, ok := strings.CutPrefix(text, "(")

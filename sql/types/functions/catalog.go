@@ -1,7 +1,6 @@
 package functions
 
 import (
-	_ "embed"
 	"math"
 	"strconv"
 	"strings"
@@ -11,11 +10,6 @@ import (
 	"github.com/cairndb/cairn/sql/pgerror"
 	"github.com/cairndb/cairn/sql/types"
 )
-
-// keywordFacts are what pg_get_keywords() returns in PostgreSQL 15.
-//
-//go:embed keywords.tsv
-var keywordFacts string
 
 func defineCatalog(d definitions) {
 	defineTypeFunctions(d)
@@ -197,9 +191,8 @@ func defineDefinitions(d definitions) {
 // keywordRows are PostgreSQL's keywords.
 func keywordRows(*types.Context, []types.Datum) (types.RowSource, error) {
 	rows := &sliceRows{}
-	for line := range strings.Lines(keywordFacts) {
-		c := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
-		rows.rows = append(rows.rows, []types.Datum{types.String(c[0]), types.String(c[1]), types.Bool(c[2] == "t"), types.String(c[3]), types.String(c[4])})
+	for _, k := range types.Keywords {
+		rows.rows = append(rows.rows, []types.Datum{types.String(k.Word), types.String(k.Category), types.Bool(k.BareLabel), types.String(k.Description), types.String(k.LabelNote)})
 	}
 	return rows, nil
 }
@@ -222,7 +215,7 @@ func defineFunctionDefinitions(d definitions) {
 				parts[i] = "VARIADIC "
 			}
 			if i < len(o.ArgNames) && o.ArgNames[i] != "" {
-				parts[i] += QuoteIdentifier(o.ArgNames[i]) + " "
+				parts[i] += types.QuoteIdentifier(o.ArgNames[i]) + " "
 			}
 			parts[i] += t.String()
 			if t.OID == types.AnyOID {

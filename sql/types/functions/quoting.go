@@ -3,41 +3,12 @@ package functions
 import (
 	"strconv"
 	"strings"
-	"sync"
 
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/cairndb/cairn/sql/pgerror"
 	"github.com/cairndb/cairn/sql/types"
 )
-
-// keywordsToQuote are PostgreSQL's keywords that are not unreserved:
-// quote_ident quotes them.
-var keywordsToQuote = sync.OnceValue(func() map[string]bool {
-	words := make(map[string]bool)
-	for line := range strings.Lines(keywordFacts) {
-		if c := strings.Split(line, "\t"); c[1] != "U" {
-			words[c[0]] = true
-		}
-	}
-	return words
-})
-
-// QuoteIdentifier returns name as SQL writes it: in quotes where it needs them.
-func QuoteIdentifier(name string) string {
-	safe := name != "" && (name[0] == '_' || name[0] >= 'a' && name[0] <= 'z')
-	for i := 0; i < len(name) && safe; i++ {
-		c := name[i]
-		safe = c == '_' || c >= 'a' && c <= 'z' || c >= '0' && c <= '9'
-	}
-	if safe {
-		safe = !keywordsToQuote()[name]
-	}
-	if safe {
-		return name
-	}
-	return `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
-}
 
 // QuoteLiteral returns s as a string literal of SQL.
 func QuoteLiteral(s string) string {
@@ -49,7 +20,7 @@ func QuoteLiteral(s string) string {
 }
 
 func defineQuoting(d definitions) {
-	d.scalar("quote_ident(text)", text1(QuoteIdentifier))
+	d.scalar("quote_ident(text)", text1(types.QuoteIdentifier))
 	d.scalar("quote_literal(text)", text1(quoteLiteralTight))
 	d.bind("quote_literal(anyelement)", func(args []*types.T, _ *types.T) types.EvalFunc {
 		return func(ctx *types.Context, a []types.Datum) (types.Datum, error) {
@@ -254,7 +225,7 @@ func (f *formatter) specifier() error {
 		text = "NULL"
 	case value.Null:
 	case kind == 'I':
-		text = QuoteIdentifier(textOf(f.ctx, f.types[i], value))
+		text = types.QuoteIdentifier(textOf(f.ctx, f.types[i], value))
 	case kind == 'L':
 		text = quoteLiteralTight(textOf(f.ctx, f.types[i], value))
 	default:
