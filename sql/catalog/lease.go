@@ -36,20 +36,18 @@ func leaseKey(node kvpb.NodeID) []byte {
 	return binary.BigEndian.AppendUint64(slices.Clone(keys.LeasePrefix), uint64(node))
 }
 
-// renew writes the node's lease anew.
-func (m *Manager) renew(ctx context.Context) error {
+// renew writes the node's lease anew; without force not if somebody else just
+// did.
+func (m *Manager) renew(ctx context.Context, force bool) error {
 	select {
 	case m.refreshing <- struct{}{}:
 		defer func() { <-m.refreshing }()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if m.expiration.Load()-m.now() > int64(m.config.LeaseDuration)*3/4 && m.current.Load().byID != nil && len(m.using()) == 0 {
-		// Somebody else renewed it while this one waited. A changed epoch is the
-		// poller's business: it comes again.
-		if m.current.Load().epoch == m.leasedEpoch() {
-			return nil
-		}
+	fresh := m.expiration.Load()-m.now() > int64(m.config.LeaseDuration)*3/4
+	if s := m.current.Load(); !force && fresh && s.byID != nil {
+		return nil // somebody else renewed it while this one waited
 	}
 	var expiration int64
 	var leased uint64
@@ -80,8 +78,6 @@ func (m *Manager) renew(ctx context.Context) error {
 	return nil
 }
 
-func (m *Manager) leasedEpoch() uint64 { return m.leased.Load() }
-
 // using returns the older versions that running transactions use.
 func (m *Manager) using() []use {
 	current := m.current.Load()
@@ -105,8 +101,6 @@ func (m *Manager) using() []use {
 	})
 	return slices.Compact(using)
 }
-
-func sameUses(a, b []use) bool { return slices.Equal(a, b) }
 
 // usesOlder reports whether a running transaction of this node, other than
 // exclude, uses the table in a version below v.

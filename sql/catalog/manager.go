@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -106,7 +107,7 @@ func NewManager(c Config) *Manager {
 
 // Start reads the schema and begins to renew the lease when it is in use.
 func (m *Manager) Start(ctx context.Context) error {
-	if err := m.renew(ctx); err != nil {
+	if err := m.renew(ctx, false); err != nil {
 		return err
 	}
 	m.done.Go(m.poll)
@@ -247,29 +248,34 @@ func (m *Manager) poll() {
 		case <-ticker.C:
 		}
 		m.mu.Lock()
-		busy := m.fences > 0
+		fencing := m.fences > 0
 		m.mu.Unlock()
-		if m.used.Swap(false) || busy {
+		if m.used.Swap(false) || fencing || len(published) > 0 {
 			idle = 0
-		} else if idle++; idle > 4 && len(published) == 0 {
-			continue // the lease runs out; the next user gets another
+		} else {
+			idle++
 		}
 		left := time.Duration(m.expiration.Load() - m.now())
-		if left <= 0 && idle > 0 && !busy {
-			continue
+		if idle > 0 && left <= 0 {
+			continue // the lease ran out; the next user gets another
 		}
-		before := m.current.Load().epoch
 		err := m.refresh(m.ctx)
 		using := m.using()
-		if err == nil && (left < m.config.LeaseDuration/2 || before != m.current.Load().epoch || !sameUses(using, published)) {
+		// As long as the lease holds, schema changes wait for it to follow.
+		behind := m.current.Load().epoch != m.leased.Load() || !slices.Equal(using, published)
+		if err == nil && (behind || idle <= idlePolls && left < m.config.LeaseDuration/2) {
 			published = using
-			err = m.renew(m.ctx)
+			err = m.renew(m.ctx, true)
 		}
 		if err != nil && m.ctx.Err() == nil {
 			m.config.Logger.Warn("renewing the schema lease failed", "error", err)
 		}
 	}
 }
+
+// idlePolls is after how many polls without a use the lease is no longer
+// renewed.
+const idlePolls = 4
 
 func (m *Manager) now() int64 { return m.config.DB.Clock().PhysicalNow() }
 
@@ -283,7 +289,7 @@ func (m *Manager) ensure(ctx context.Context) (expiration int64, err error) {
 	if expiration-m.now() > enough {
 		return expiration, nil
 	}
-	if err := m.renew(ctx); err != nil {
+	if err := m.renew(ctx, false); err != nil {
 		return 0, pgerror.Newf(pgerror.CannotConnectNow, "the schema can't be read: %v", err)
 	}
 	return m.expiration.Load(), nil

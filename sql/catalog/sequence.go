@@ -6,7 +6,6 @@ import (
 	"errors"
 	"math"
 
-	"github.com/cairndb/cairn/kv"
 	"github.com/cairndb/cairn/kv/keys"
 	"github.com/cairndb/cairn/kv/kvpb"
 	"github.com/cairndb/cairn/sql/pgerror"
@@ -22,12 +21,18 @@ func (q *Sequence) RestartAt(value int64) {
 	q.Base = value - q.Increment
 }
 
+// counters carries out Increment and what else counters need: the database's
+// non-transactional sender.
+type counters interface {
+	Send(context.Context, *kvpb.BatchRequest) (*kvpb.BatchResponse, error)
+}
+
 // SequenceState is what one session knows of sequences: values that it has
 // reserved (CACHE), what it gave out last. Its functions are those of
 // PostgreSQL's nextval, currval, lastval and setval; they are not
 // transactional. It is not safe for concurrent use.
 type SequenceState struct {
-	sender kv.Sender
+	sender counters
 	cached map[ID]*reserved
 	last   ID // the sequence of the last Next
 }
@@ -44,7 +49,7 @@ type reserved struct {
 
 // NewSequenceState returns the state of a new session; s is the database's
 // non-transactional sender.
-func NewSequenceState(s kv.Sender) *SequenceState {
+func NewSequenceState(s counters) *SequenceState {
 	return &SequenceState{sender: s, cached: map[ID]*reserved{}}
 }
 
