@@ -25,7 +25,7 @@ func (s *Session) runCopy(ctx context.Context, n *parser.Copy, p *prepared) (Com
 	case n.File != "":
 		return tag, pgerror.Unsupported("COPY with a file on the server").WithHint("Use STDIN or STDOUT, or psql's \\copy.")
 	}
-	format, err := readCopyOptions(n)
+	format, err := readCopyOptions(n, p.text)
 	if err != nil {
 		return tag, err
 	}
@@ -92,7 +92,7 @@ func (s *Session) copyFrom(ctx context.Context, n *parser.Copy, format *copyForm
 	if err != nil {
 		return 0, err
 	}
-	if err := format.resolve(columns); err != nil {
+	if err := format.resolve(table, columns); err != nil {
 		return 0, err
 	}
 	ids := make([]catalog.ColumnID, len(columns))
@@ -429,7 +429,7 @@ func (s *Session) copyTo(ctx context.Context, n *parser.Copy, format *copyFormat
 		for _, k := range columns {
 			names = append(names, k.Name)
 		}
-		if err := format.resolveNames(names); err != nil {
+		if err := format.resolveNames(names, nil); err != nil {
 			return 0, err
 		}
 	}
@@ -477,7 +477,7 @@ func (s *Session) copyQuery(ctx context.Context, n *parser.Copy, format *copyFor
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := format.resolve(columns); err != nil {
+	if err := format.resolve(table, columns); err != nil {
 		return nil, nil, err
 	}
 	q := &parser.Select{Position: parser.NoPosition, From: []parser.TableExpression{&parser.TableReference{TableName: *n.Table}}}
@@ -512,8 +512,10 @@ func (s *Session) sendCopy(ctx context.Context, q *exec.Query, columns []opt.Res
 	s.client.CopyOut(len(columns))
 	var row, value []byte
 	if format.header != noHeader {
+		plain := *format
+		plain.forceQuoteAll, plain.quotedColumns = false, nil
 		for i, name := range names {
-			row = format.appendField(row, []byte(name), i, false, len(names))
+			row = plain.appendField(row, []byte(name), i, false, len(names))
 		}
 		if err := s.client.CopyOutData(append(row, '\n')); err != nil {
 			return 0, err

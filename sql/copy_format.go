@@ -34,15 +34,15 @@ type copyFormat struct {
 }
 
 // readCopyOptions reads and checks COPY's options, in PostgreSQL's order.
-func readCopyOptions(n *parser.Copy) (*copyFormat, error) {
+func readCopyOptions(n *parser.Copy, text string) (*copyFormat, error) {
 	f := &copyFormat{}
 	given := make(map[string]parser.Option)
 	for _, o := range n.Options {
 		if _, twice := given[o.Name]; twice {
-			return nil, pgerror.New(pgerror.Syntax, "conflicting or redundant options")
+			return nil, pgerror.New(pgerror.Syntax, "conflicting or redundant options").WithPosition(parser.Character(text, o.Position))
 		}
 		given[o.Name] = o
-		if err := f.option(o); err != nil {
+		if err := f.option(o, parser.Character(text, o.Position)); err != nil {
 			return nil, err
 		}
 	}
@@ -67,7 +67,7 @@ func readCopyOptions(n *parser.Copy) (*copyFormat, error) {
 	return f, f.check(n.From, hasQuote, hasEscape)
 }
 
-func (f *copyFormat) option(o parser.Option) error {
+func (f *copyFormat) option(o parser.Option, at int32) error {
 	oneByte := func(what string, to *byte) error {
 		if len(o.Value) != 1 {
 			return pgerror.Newf(pgerror.FeatureNotSupported, "COPY %s must be a single one-byte character", what)
@@ -84,7 +84,7 @@ func (f *copyFormat) option(o parser.Option) error {
 		case "binary":
 			return pgerror.Unsupported("COPY in the binary format")
 		default:
-			return pgerror.Newf(pgerror.InvalidParameterValue, "COPY format \"%s\" not recognized", o.Value)
+			return pgerror.Newf(pgerror.InvalidParameterValue, "COPY format \"%s\" not recognized", o.Value).WithPosition(at)
 		}
 	case "freeze":
 		// A matter of PostgreSQL's storage.
@@ -122,7 +122,7 @@ func (f *copyFormat) option(o parser.Option) error {
 			return pgerror.New(pgerror.InvalidParameterValue, "argument to option \"encoding\" must be a valid encoding name")
 		}
 	default:
-		return pgerror.Newf(pgerror.Syntax, "option \"%s\" not recognized", o.Name)
+		return pgerror.Newf(pgerror.Syntax, "option \"%s\" not recognized", o.Name).WithPosition(at)
 	}
 	return nil
 }
@@ -162,16 +162,17 @@ func (f *copyFormat) check(from, hasQuote, hasEscape bool) error {
 	return nil
 }
 
-func (f *copyFormat) resolve(columns []*catalog.Column) error {
+func (f *copyFormat) resolve(t *catalog.Table, columns []*catalog.Column) error {
 	names := make([]string, len(columns))
 	for i, c := range columns {
 		names[i] = c.Name
 	}
-	return f.resolveNames(names)
+	return f.resolveNames(names, t)
 }
 
-// resolveNames finds the columns of FORCE_QUOTE and its like.
-func (f *copyFormat) resolveNames(names []string) error {
+// resolveNames finds the columns of FORCE_QUOTE and its like; t is nil for a
+// query.
+func (f *copyFormat) resolveNames(names []string, t *catalog.Table) error {
 	find := func(what string, list []string) ([]bool, error) {
 		if list == nil {
 			return nil, nil
@@ -179,7 +180,13 @@ func (f *copyFormat) resolveNames(names []string) error {
 		marks := make([]bool, len(names))
 		for _, name := range list {
 			i := slices.Index(names, name)
-			if i < 0 {
+			switch {
+			case i >= 0:
+			case t == nil:
+				return nil, pgerror.Newf(pgerror.UndefinedColumn, "column \"%s\" does not exist", name)
+			case t.ColumnNamed(name) == nil:
+				return nil, catalog.UndefinedColumn(t, name)
+			default:
 				return nil, pgerror.Newf(pgerror.InvalidColumnReference, "%s column \"%s\" not referenced by COPY", what, name)
 			}
 			marks[i] = true

@@ -13,9 +13,11 @@ import (
 // cursor is what DECLARE adds to a portal: a position, and the rows read so far
 // where it may go back or outlive its transaction.
 type cursor struct {
-	scroll, hold bool
-	rows         [][]types.Datum // kept ones, from the first
-	memory       int64           // bytes accounted for rows
+	hold bool
+	keep keeping
+	rows [][]types.Datum // kept ones, from the first
+	// memory is how many bytes are accounted for rows.
+	memory int64
 	// position is the row the cursor stands on, from 1; 0: before the first;
 	// one more than there are: after the last.
 	position int64
@@ -23,7 +25,19 @@ type cursor struct {
 	ended    bool  // the query has no more
 }
 
-func (c *cursor) keeps() bool { return c.scroll || c.hold }
+// keeping says whether a cursor keeps the rows that were read, to go back to.
+type keeping uint8
+
+// Cursors declared with neither SCROLL nor NO SCROLL can go back as long as
+// there are few rows, as simple ones can in PostgreSQL.
+const (
+	keepFew keeping = iota
+	keepAll
+	keepNone
+)
+
+// fewRowsBytes is how much keepFew keeps.
+const fewRowsBytes = 1 << 20
 
 // runDeclare is DECLARE CURSOR.
 func (s *Session) runDeclare(ctx context.Context, n *parser.DeclareCursor, p *prepared, parameters []types.Datum) error {
@@ -57,7 +71,13 @@ func (s *Session) runDeclare(ctx context.Context, n *parser.DeclareCursor, p *pr
 	if n.Binary {
 		portal.formats = append(portal.formats, 1)
 	}
-	portal.cursor = &cursor{scroll: n.Scroll, hold: n.Hold}
+	portal.cursor = &cursor{hold: n.Hold}
+	switch {
+	case n.Scroll || n.Hold:
+		portal.cursor.keep = keepAll
+	case n.NoScroll:
+		portal.cursor.keep = keepNone
+	}
 	portal.executable = executable
 	if err := s.runExecutable(ctx, portal); err != nil {
 		_ = s.stopPortal(portal)
@@ -114,7 +134,11 @@ func (s *Session) readRow(ctx context.Context, p *portal) ([]types.Datum, error)
 		p.batch = nil
 	}
 	c.read++
-	if c.keeps() {
+	if c.keep == keepFew && c.memory+size > fewRowsBytes {
+		s.memory.Shrink(c.memory)
+		c.keep, c.rows, c.memory = keepNone, nil, 0
+	}
+	if c.keep != keepNone {
 		if err := s.memory.Grow(size); err != nil {
 			return nil, err
 		}
@@ -131,7 +155,7 @@ func (s *Session) row(ctx context.Context, p *portal, n int64) ([]types.Datum, e
 		return nil, nil
 	}
 	if n <= c.read {
-		if !c.keeps() {
+		if c.keep == keepNone {
 			return nil, pgerror.New(pgerror.ObjectNotInPrerequisiteState, "cursor can only scan forward").WithHint("Declare it with SCROLL option to enable backward scan.")
 		}
 		return c.rows[n-1], nil

@@ -14,7 +14,7 @@ import (
 var explainColumns = []opt.ResultColumn{textColumn("QUERY PLAN")}
 
 // explainOptions reads EXPLAIN's options.
-func explainOptions(list []parser.Option) (o opt.ExplainOptions, err error) {
+func explainOptions(list []parser.Option, text string) (o opt.ExplainOptions, err error) {
 	o.Costs, o.Timing = true, true
 	summary := false
 	for _, w := range list {
@@ -46,10 +46,11 @@ func explainOptions(list []parser.Option) (o opt.ExplainOptions, err error) {
 			case "xml", "yaml":
 				return o, pgerror.Unsupported("EXPLAIN (FORMAT " + w.Value + ")")
 			default:
-				return o, pgerror.Newf(pgerror.InvalidParameterValue, "unrecognized value for EXPLAIN option \"%s\": \"%s\"", w.Name, w.Value)
+				return o, pgerror.Newf(pgerror.InvalidParameterValue, "unrecognized value for EXPLAIN option \"%s\": \"%s\"", w.Name, w.Value).
+					WithPosition(parser.Character(text, w.Position))
 			}
 		default:
-			return o, pgerror.Newf(pgerror.Syntax, "unrecognized EXPLAIN option \"%s\"", w.Name)
+			return o, pgerror.Newf(pgerror.Syntax, "unrecognized EXPLAIN option \"%s\"", w.Name).WithPosition(parser.Character(text, w.Position))
 		}
 	}
 	if !summary {
@@ -60,7 +61,7 @@ func explainOptions(list []parser.Option) (o opt.ExplainOptions, err error) {
 
 // runExplain is EXPLAIN.
 func (s *Session) runExplain(ctx context.Context, n *parser.Explain, p *prepared, parameters []types.Datum, out *output) error {
-	options, err := explainOptions(n.Options)
+	options, err := explainOptions(n.Options, p.text)
 	if err != nil {
 		return err
 	}

@@ -101,6 +101,13 @@ func installSettings() {
 		return text, nil
 	})
 	read("client_encoding", readEncoding)
+	levels := settingTable["client_min_messages"]
+	levels.read = func(text string) (string, error) {
+		if lower(text) == "debug" {
+			return "debug2", nil
+		}
+		return levels.readChoice(text)
+	}
 	read("DateStyle", readDateStyle)
 	apply("DateStyle", applyDateStyle)
 	apply("IntervalStyle", func(v *settings, value string) {
@@ -144,7 +151,7 @@ func readEncoding(text string) (string, error) {
 	}
 	switch letters.String() {
 	case "utf8", "unicode":
-		return text, nil
+		return "UTF8", nil
 	case "latin1", "latin2", "latin9", "sqlascii", "win1250", "win1251", "win1252", "iso88595", "koi8r", "eucjp", "sjis", "big5", "gbk", "euckr":
 		return "", pgerror.Newf(pgerror.FeatureNotSupported, "conversion between %s and UTF8 is not supported", strings.ToUpper(letters.String())).WithHint("Use the client encoding UTF8.")
 	}
@@ -295,7 +302,11 @@ func constantText(g *setting, e parser.Expression) (string, error) {
 		}
 	case *parser.Cast:
 		// SET TIME ZONE INTERVAL '…'
-		return constantText(g, k.Argument)
+		text, err := constantText(g, k.Argument)
+		if seconds, ok := clockOffset(text); ok {
+			text = strconv.FormatFloat(float64(seconds)/3600, 'f', -1, 64)
+		}
+		return text, err
 	}
 	return "", pgerror.Newf(pgerror.InvalidParameterValue, "invalid value for parameter \"%s\"", g.name)
 }

@@ -183,7 +183,8 @@ func (g *setting) readChoice(text string) (string, error) {
 	if on, ok := parseBool(text); ok && slices.Contains(g.choices, onOff(on)) {
 		return onOff(on), nil
 	}
-	return "", g.invalid(text).WithHint("Available values: %s.", strings.Join(g.choices, ", "))
+	e := pgerror.Newf(pgerror.InvalidParameterValue, "invalid value for parameter \"%s\": \"%s\"", lower(g.name), text)
+	return "", e.WithHint("Available values: %s.", strings.Join(g.choices, ", "))
 }
 
 // unitFactors lists, for each base, units from large to small with their size

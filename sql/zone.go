@@ -11,7 +11,7 @@ import (
 )
 
 // loadZone returns a time zone by what SET TIME ZONE takes: what
-// types.LoadLocation knows, hours or a clock time east of Greenwich, or LOCAL.
+// types.LoadLocation knows, hours east of Greenwich, or LOCAL.
 // The name returned is what SHOW prints.
 func loadZone(text string) (string, *time.Location, error) {
 	t := strings.TrimSpace(text)
@@ -22,7 +22,8 @@ func loadZone(text string) (string, *time.Location, error) {
 		return offsetZone(int(hours * 3600))
 	}
 	if seconds, ok := clockOffset(t); ok {
-		return offsetZone(seconds)
+		// A description as in POSIX, which counts to the west, without a name.
+		return t, time.FixedZone(clock(-seconds), -seconds), nil
 	}
 	l, err := types.LoadLocation(t)
 	if err != nil {
