@@ -397,9 +397,7 @@ func (x *Transaction) Relations(ctx context.Context) ([]Relation, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, t := range virtualTables {
-		relations = append(relations, t)
-	}
+	relations = append(relations, virtualTables...)
 	slices.SortFunc(relations, func(a, b Relation) int { return cmp.Compare(a.Head().ID, b.Head().ID) })
 	return relations, nil
 }
