@@ -10,9 +10,22 @@ import (
 )
 
 // CopyIn implements sql.Client.
-func (c *connection) CopyIn(columns int) error {
-	c.writer.send(&pgproto3.CopyInResponse{ColumnFormatCodes: make([]uint16, columns)})
+func (c *connection) CopyIn(columns int, binary bool) error {
+	overall, codes := copyFormats(columns, binary)
+	c.writer.send(&pgproto3.CopyInResponse{OverallFormat: overall, ColumnFormatCodes: codes})
 	return c.writer.flush()
+}
+
+// copyFormats are the format codes of COPY's data.
+func copyFormats(columns int, binary bool) (overall byte, codes []uint16) {
+	codes = make([]uint16, columns)
+	if binary {
+		overall = 1
+		for i := range codes {
+			codes[i] = 1
+		}
+	}
+	return overall, codes
 }
 
 // CopyInData implements sql.Client. As in PostgreSQL, Flush and Sync are
@@ -52,8 +65,9 @@ func (c *connection) lostInCopy(err error) error {
 }
 
 // CopyOut implements sql.Client.
-func (c *connection) CopyOut(columns int) {
-	c.writer.send(&pgproto3.CopyOutResponse{ColumnFormatCodes: make([]uint16, columns)})
+func (c *connection) CopyOut(columns int, binary bool) {
+	overall, codes := copyFormats(columns, binary)
+	c.writer.send(&pgproto3.CopyOutResponse{OverallFormat: overall, ColumnFormatCodes: codes})
 }
 
 // CopyOutData implements sql.Client.

@@ -111,7 +111,7 @@ func (s *fakeSession) Query(text string) error {
 	case "in":
 		return s.copyIn()
 	case "out":
-		s.client.CopyOut(1)
+		s.client.CopyOut(1, false)
 		for i := range 3 {
 			if err := s.client.CopyOutData(fmt.Appendf(nil, "%d\n", i)); err != nil {
 				return err
@@ -126,7 +126,7 @@ func (s *fakeSession) Query(text string) error {
 }
 
 func (s *fakeSession) copyIn() error {
-	if err := s.client.CopyIn(1); err != nil {
+	if err := s.client.CopyIn(1, false); err != nil {
 		return err
 	}
 	size := 0

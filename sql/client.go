@@ -40,10 +40,10 @@ type Client interface {
 	// CopyIn asks the client for the data of COPY FROM STDIN; CopyInData returns
 	// a piece of it, which is valid until the next call, io.EOF at its end, and a
 	// *pgerror.Error if the client gives up.
-	CopyIn(columns int) error
+	CopyIn(columns int, binary bool) error
 	CopyInData() ([]byte, error)
 	// CopyOut begins the data of COPY TO STDOUT; each row is one CopyOutData.
-	CopyOut(columns int)
+	CopyOut(columns int, binary bool)
 	CopyOutData(row []byte) error
 	CopyOutDone()
 }

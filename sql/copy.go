@@ -104,7 +104,7 @@ func (s *Session) copyFrom(ctx context.Context, n *parser.Copy, format *copyForm
 		return 0, err
 	}
 	s.tx.consumed = true
-	if err := s.client.CopyIn(len(columns)); err != nil {
+	if err := s.client.CopyIn(len(columns), format.binary); err != nil {
 		return 0, err
 	}
 	in := &copyInput{session: s, format: format, table: table, columns: columns}
@@ -151,6 +151,7 @@ type copyInput struct {
 	first, last int64
 	scanner     copyScanner
 	located     bool // the error says already where it is
+	started     bool // the binary format's header was read
 }
 
 func (in *copyInput) types() []*types.T {
@@ -191,15 +192,12 @@ func (in *copyInput) next(ctx context.Context) (*vector.Batch, error) {
 	rows := 0
 	var first, last int64
 	for rows < vector.Size {
-		fields, ok, err := in.row()
+		ok, err := in.rowInto(rows)
 		if err != nil {
 			return nil, err
 		}
 		if !ok {
 			break
-		}
-		if err := in.fill(rows, fields); err != nil {
-			return nil, err
 		}
 		if last = in.line; rows == 0 {
 			first = last
@@ -214,6 +212,18 @@ func (in *copyInput) next(ctx context.Context) (*vector.Batch, error) {
 	}
 	in.batch.Length, in.first, in.last = rows, first, last
 	return in.batch, nil
+}
+
+// rowInto puts the next row into the batch; false at the end.
+func (in *copyInput) rowInto(row int) (bool, error) {
+	if in.format.binary {
+		return in.binaryRow(row)
+	}
+	fields, ok, err := in.row()
+	if err != nil || !ok {
+		return false, err
+	}
+	return true, in.fill(row, fields)
 }
 
 // row returns the next row's fields; false at the end.
@@ -508,8 +518,11 @@ func resultless(n parser.Node) string {
 	return ""
 }
 
-func (s *Session) sendCopy(ctx context.Context, q *exec.Query, columns []opt.ResultColumn, names []string, format *copyFormat) (count int64, err error) {
-	s.client.CopyOut(len(columns))
+func (s *Session) sendCopy(ctx context.Context, q *exec.Query, columns []opt.ResultColumn, names []string, format *copyFormat) (int64, error) {
+	s.client.CopyOut(len(columns), format.binary)
+	if format.binary {
+		return s.sendBinaryCopy(ctx, q, columns)
+	}
 	var row, value []byte
 	if format.header != noHeader {
 		plain := *format
@@ -521,29 +534,63 @@ func (s *Session) sendCopy(ctx context.Context, q *exec.Query, columns []opt.Res
 			return 0, err
 		}
 	}
+	count, err := eachRow(ctx, q, func(b *vector.Batch, at int) error {
+		row = row[:0]
+		for j, position := range q.Columns {
+			v := b.Columns[position]
+			if v.Null(at) {
+				row = format.appendField(row, nil, j, true, len(columns))
+				continue
+			}
+			value = types.AppendText(value[:0], &s.types, columns[j].Type, v.Datum(at))
+			row = format.appendField(row, value, j, false, len(columns))
+		}
+		row = append(row, '\n')
+		return s.client.CopyOutData(row)
+	})
+	if err == nil {
+		s.client.CopyOutDone()
+	}
+	return count, err
+}
+
+// sendBinaryCopy is sendCopy for the binary format.
+func (s *Session) sendBinaryCopy(ctx context.Context, q *exec.Query, columns []opt.ResultColumn) (int64, error) {
+	var out binaryOutput
+	if err := s.client.CopyOutData(out.header()); err != nil {
+		return 0, err
+	}
+	count, err := eachRow(ctx, q, func(b *vector.Batch, at int) error {
+		out.begin(len(columns))
+		for j, position := range q.Columns {
+			v := b.Columns[position]
+			if v.Null(at) {
+				out.null()
+			} else if err := out.value(columns[j].Type, v.Datum(at)); err != nil {
+				return err
+			}
+		}
+		return s.client.CopyOutData(out.row)
+	})
+	if err != nil {
+		return count, err
+	}
+	if err := s.client.CopyOutData(out.trailer()); err != nil {
+		return count, err
+	}
+	s.client.CopyOutDone()
+	return count, nil
+}
+
+// eachRow calls send for each row of a query and counts them.
+func eachRow(ctx context.Context, q *exec.Query, send func(b *vector.Batch, at int) error) (count int64, err error) {
 	for {
 		b, err := q.Next(ctx)
-		if err != nil {
+		if err != nil || b == nil {
 			return count, err
 		}
-		if b == nil {
-			s.client.CopyOutDone()
-			return count, nil
-		}
 		for i := range b.Length {
-			at := b.Row(i)
-			row = row[:0]
-			for j, position := range q.Columns {
-				v := b.Columns[position]
-				if v.Null(at) {
-					row = format.appendField(row, nil, j, true, len(columns))
-					continue
-				}
-				value = types.AppendText(value[:0], &s.types, columns[j].Type, v.Datum(at))
-				row = format.appendField(row, value, j, false, len(columns))
-			}
-			row = append(row, '\n')
-			if err := s.client.CopyOutData(row); err != nil {
+			if err := send(b, b.Row(i)); err != nil {
 				return count, err
 			}
 			count++

@@ -22,6 +22,7 @@ const (
 // copyFormat is the form of COPY's data.
 type copyFormat struct {
 	csv       bool
+	binary    bool
 	delimiter byte
 	null      string
 	header    headerMode
@@ -64,6 +65,16 @@ func readCopyOptions(n *parser.Copy, text string) (*copyFormat, error) {
 	if !hasEscape {
 		f.escape = f.quote
 	}
+	if f.binary {
+		for _, name := range []string{"delimiter", "null"} {
+			if _, ok := given[name]; ok {
+				return nil, pgerror.Newf(pgerror.Syntax, "cannot specify %s in BINARY mode", strings.ToUpper(name))
+			}
+		}
+		if f.header != noHeader {
+			return nil, pgerror.New(pgerror.FeatureNotSupported, "cannot specify HEADER in BINARY mode")
+		}
+	}
 	return f, f.check(n.From, hasQuote, hasEscape)
 }
 
@@ -82,7 +93,7 @@ func (f *copyFormat) option(o parser.Option, at int32) error {
 		case "csv":
 			f.csv = true
 		case "binary":
-			return pgerror.Unsupported("COPY in the binary format")
+			f.binary = true
 		default:
 			return pgerror.Newf(pgerror.InvalidParameterValue, "COPY format \"%s\" not recognized", o.Value).WithPosition(at)
 		}
