@@ -619,6 +619,37 @@ func (o *optimizer) pathRows(scan *Scan, p *path, tableRows float64) float64 {
 	return math.Min(total, math.Max(1, tableRows))
 }
 
+// scanByArray reads column = ANY (array) where the array is not known yet: its
+// elements, without duplicates, are looked up in an index. nil: there is no
+// such condition.
+func (o *optimizer) scanByArray(scan *Scan) Node {
+	own := columnSetOf(tableColumnIDs(scan.Columns)...)
+	for i, c := range scan.Filter {
+		x, ok := c.(*AnyAll)
+		if !ok || x.All || x.Operator.Name != "=" || !columnsOf(x.Array).empty() || !o.usableValue(x.Array, own) || scan.Lock.Strength != 0 {
+			continue
+		}
+		column := indexedColumn(x.Left, own)
+		if _, constant := x.Array.(*Constant); column == nil || constant || !indexBeginsWith(scan, column.ID) {
+			continue
+		}
+		unnest, err := types.ResolveFunction("unnest", []*types.T{x.Array.Type()}, nil, false)
+		if err != nil {
+			continue
+		}
+		id := o.newColumn("unnest", x.Array.Type().Elem, columnLabel{})
+		elements := withEstimate(&FunctionScan{Sets: []SetItem{{Function: unnest, Arguments: []Scalar{x.Array}, Columns: []ColumnID{id}}}}, 10, 10)
+		distinct := withEstimate(&DistinctRows{Input: elements, On: []ColumnID{id}}, 10, 20)
+		rest := *scan
+		rest.Filter = append(slices.Clone(scan.Filter[:i]), scan.Filter[i+1:]...)
+		equal := &Call{Function: x.Operator, Arguments: []Scalar{x.Left, o.variable(id)}, Operator: "="}
+		if n := o.lookupJoin(Inner, distinct, &rest, []Scalar{equal}); n != nil {
+			return n
+		}
+	}
+	return nil
+}
+
 // planVirtual passes equalities on lookup columns to a virtual table.
 func (o *optimizer) planVirtual(x *VirtualScan) Node {
 	c := *x

@@ -164,7 +164,7 @@ func (b *binder) finish(plan *Plan, root Node) error {
 	for i, k := range plan.Columns {
 		wanted[i] = k.ID
 	}
-	o := &optimizer{binder: b}
+	o := &optimizer{binder: b, joined: map[*Subquery]Scalar{}}
 	plan.Root = o.optimize(root, wanted)
 	plan.Parameters = b.parameters
 	plan.Metadata = b.metadata

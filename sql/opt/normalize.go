@@ -17,6 +17,9 @@ import (
 // Nodes are rebuilt rather than changed, except for CommonTables.
 type optimizer struct {
 	*binder
+	// joined are the subqueries that became joins, with what stands for them:
+	// one may be used several times (BETWEEN).
+	joined map[*Subquery]Scalar
 }
 
 func (o *optimizer) optimize(root Node, wanted []ColumnID) Node {
@@ -74,7 +77,7 @@ func (o *optimizer) normalizeFilter(x *Filter) Node {
 	var rest []Scalar
 	for _, c := range x.Conditions {
 		if joined, ok := o.unnest(c, input); ok {
-			input = joined
+			input = sinkSemi(joined)
 			continue
 		}
 		c, input = o.decorrelate(c, input)
@@ -119,7 +122,7 @@ func (o *optimizer) normalizeJoin(x *Join) Node {
 }
 
 // unnest turns a condition with EXISTS, IN or NOT IN into a semi or anti join.
-func (o *optimizer) unnest(c Scalar, input Node) (Node, bool) {
+func (o *optimizer) unnest(c Scalar, input Node) (*Join, bool) {
 	negated := false
 	if not, ok := c.(*Not); ok {
 		negated, c = true, not.Argument
@@ -159,6 +162,42 @@ func (o *optimizer) unnest(c Scalar, input Node) (Node, bool) {
 	return nil, false
 }
 
+// sinkSemi moves a semi or anti join below the inner joins whose one side has
+// all the columns that it compares.
+func sinkSemi(semi *Join) Node {
+	used := columnsOf(semi.On...)
+	within := func(n Node) bool {
+		theirs := columnSetOf(semi.Left.Output()...)
+		mine := columnSetOf(n.Output()...)
+		theirs.subtract(mine)
+		return !used.intersects(theirs) && used.intersects(mine)
+	}
+	below := func(n Node) Node {
+		c := *semi
+		c.Left = n
+		return sinkSemi(&c)
+	}
+	switch x := semi.Left.(type) {
+	case *Join:
+		switch {
+		case x.Kind != Inner && x.Kind != Left:
+		case within(x.Left):
+			c := *x
+			c.Left = below(x.Left)
+			return &c
+		case x.Kind == Inner && !x.Lateral && within(x.Right):
+			c := *x
+			c.Right = below(x.Right)
+			return &c
+		}
+	case *Filter:
+		if within(x.Input) {
+			return &Filter{Input: below(x.Input), Conditions: x.Conditions}
+		}
+	}
+	return semi
+}
+
 // comparison is the comparison of ANY or ALL with the left side put in.
 func (e *Subquery) comparison() Scalar {
 	return mapScalar(e.Comparison, func(s Scalar) Scalar {
@@ -174,7 +213,7 @@ func (e *Subquery) comparison() Scalar {
 // unnestNotIn turns x NOT IN (SELECT …) and x <> ALL (SELECT …) into an anti join.
 // A NULL on either side makes NOT IN unknown, so the join must know of that
 // unless there can be none.
-func (o *optimizer) unnestNotIn(sub *Subquery, input Node) (Node, bool) {
+func (o *optimizer) unnestNotIn(sub *Subquery, input Node) (*Join, bool) {
 	call, ok := sub.Comparison.(*Call)
 	if !ok || len(sub.Left) != 1 {
 		return nil, false
@@ -200,7 +239,12 @@ func (o *optimizer) unnestNotIn(sub *Subquery, input Node) (Node, bool) {
 	}
 	join := &Join{Kind: Anti, Method: NestedLoop, Left: input, Right: inner, On: append([]Scalar{compared}, on...)}
 	if !o.neverNull(input, sub.Left[0]) || !o.neverNull(inner, o.variable(sub.Columns[0])) {
-		if len(on) > 0 {
+		// Only a hash join knows how to: it needs one pair of columns.
+		output := columnSetOf(input.Output()...)
+		if used := columnsOf(sub.Left[0]); len(on) > 0 || used.empty() || !used.within(output) {
+			return nil, false
+		}
+		if _, _, ok := o.hashKeys(compared, output, columnSetOf(inner.Output()...)); !ok {
 			return nil, false
 		}
 		join.NullAware = true
@@ -386,8 +430,15 @@ func (o *optimizer) decorrelate(s Scalar, input Node) (Scalar, Node) {
 			if e.Kind != One || len(e.Outer) == 0 || !columnSetOf(e.Outer...).within(available) {
 				return x
 			}
+			if r, ok := o.joined[e]; ok {
+				if columnsOf(r).within(columnSetOf(input.Output()...)) {
+					return r
+				}
+				return x
+			}
 			if r, joined, ok := o.joinAggregate(e, input); ok {
 				input = joined
+				o.joined[e] = r
 				return r
 			}
 			return x

@@ -19,7 +19,12 @@ type requirement struct {
 func (o *optimizer) plan(n Node, r requirement) Node {
 	switch x := n.(type) {
 	case *Scan:
-		return o.planScan(o.planScalars(x).(*Scan), r)
+		scan := o.planScalars(x).(*Scan)
+		n := o.planScan(scan, r)
+		if byArray := o.scanByArray(scan); byArray != nil && byArray.Estimated().Cost < n.Estimated().Cost {
+			return byArray
+		}
+		return n
 	case *VirtualScan:
 		return o.planVirtual(o.planScalars(x).(*VirtualScan))
 	case *Filter:

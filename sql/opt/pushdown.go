@@ -277,10 +277,11 @@ func (o *optimizer) pushInner(x *Join, conditions []Scalar) Node {
 			}
 		}
 		switch {
-		case isVolatile(c) || hasSubquery(c) && touched != 1:
+		case isVolatile(c):
 			above = append(above, c)
 		case touched == 0:
-			above = append(above, c)
+			// One answer for all rows: the earlier it is no, the better.
+			pushed[0] = append(pushed[0], c)
 		case touched == 1:
 			pushed[last] = append(pushed[last], c)
 		default:
