@@ -132,6 +132,10 @@ type backoff struct {
 
 func (r *Router) newBackoff() backoff { return backoff{} }
 
+// maxPause is the mean of the pauses once there were a few: a client waits that
+// much longer than a range is unavailable.
+const maxPause = 150 * time.Millisecond
+
 // pause waits before the next attempt; it fails when ctx or patience ends.
 func (r *Router) pause(ctx context.Context, b *backoff, cause error) error {
 	now := time.Now()
@@ -143,7 +147,7 @@ func (r *Router) pause(ctx context.Context, b *backoff, cause error) error {
 	}
 	timer := time.NewTimer(b.wait/2 + rand.N(b.wait))
 	defer timer.Stop()
-	b.wait = min(2*b.wait, 400*time.Millisecond)
+	b.wait = min(2*b.wait, maxPause)
 	select {
 	case <-timer.C:
 		return nil

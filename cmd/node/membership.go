@@ -173,6 +173,10 @@ func (n *Node) writeFirstKeys(ctx context.Context) error {
 // between heartbeats.
 const exchangeInterval = time.Second
 
+// silentAfter is how long a node may take to answer an exchange before it is
+// given up. Leases run out in about that time.
+const silentAfter = 2 * time.Second
+
 // exchangePeers is how many nodes are told in a round.
 const exchangePeers = 3
 
@@ -222,17 +226,18 @@ func (n *Node) peers(round int) []string {
 }
 
 func (n *Node) exchangeWith(ctx context.Context, address string) {
-	ctx, cancel := context.WithTimeout(ctx, 3*exchangeInterval)
+	ctx, cancel := context.WithTimeout(ctx, silentAfter)
 	defer cancel()
 	r, err := rpc.Call[cluster.ExchangeRequest, cluster.ExchangeResponse](ctx, n.dialer, address, callExchange, n.directory.Request())
 	switch {
 	case err == nil && r.ClusterID != n.clusterID():
 		n.fail(n.foreign(address, r.ClusterID))
 	case err == nil:
+		n.dialer.Answered(address)
 		n.directory.Learn(r.Nodes, r.FirstRange)
 	case ctx.Err() != nil:
 		// A node that has fallen silent without closing its connections: calls
-		// that wait for it must fail.
+		// that wait for it must fail, and none be made until it answers again.
 		n.dialer.Hangup(address)
 	}
 }

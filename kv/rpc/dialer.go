@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -27,15 +28,17 @@ type Dialer struct {
 
 	mu     sync.Mutex
 	open   map[string]map[*trackedConn]struct{} // guarded by mu; by address
+	silent map[string]bool                      // guarded by mu; see Hangup
 	closed bool                                 // guarded by mu
 }
 
 // NewDialer returns a Dialer that connects with dial.
 func NewDialer(dial DialFunc) *Dialer {
 	return &Dialer{
-		dial: dial,
-		pool: drpcpool.New[string, *drpcconn.Conn](drpcpool.Options{Expiration: time.Minute, KeyCapacity: 64}),
-		open: map[string]map[*trackedConn]struct{}{},
+		dial:   dial,
+		pool:   drpcpool.New[string, *drpcconn.Conn](drpcpool.Options{Expiration: time.Minute, KeyCapacity: 64}),
+		open:   map[string]map[*trackedConn]struct{}{},
+		silent: map[string]bool{},
 	}
 }
 
@@ -96,9 +99,36 @@ func (d *Dialer) to(ctx context.Context, address string) drpc.Conn {
 	return d.pool.Get(ctx, address, d.connect)
 }
 
+// errSilent: the node does not answer, though its machine may still take
+// connections.
+var errSilent = errors.New("the node has fallen silent")
+
 // Hangup closes all connections to an address, so that calls on them fail:
-// for a node that has fallen silent without closing them itself.
+// for a node that has fallen silent without closing them itself. From then on
+// its Sender refuses batches, with nothing sent, until Answered is called: a
+// batch that is sent to a silent node is lost and of unknown fate.
 func (d *Dialer) Hangup(address string) {
+	d.mu.Lock()
+	d.silent[address] = true
+	d.mu.Unlock()
+	d.disconnect(address)
+}
+
+// Answered says that the node at an address has answered a call.
+func (d *Dialer) Answered(address string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.silent, address)
+}
+
+func (d *Dialer) isSilent(address string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.silent[address]
+}
+
+// disconnect closes all connections to an address.
+func (d *Dialer) disconnect(address string) {
 	d.mu.Lock()
 	conns := d.open[address]
 	delete(d.open, address)
@@ -118,7 +148,7 @@ func (d *Dialer) Close() error {
 	}
 	d.mu.Unlock()
 	for _, a := range addresses {
-		d.Hangup(a)
+		d.disconnect(a)
 	}
 	return d.pool.Close()
 }

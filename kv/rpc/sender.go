@@ -21,6 +21,9 @@ func (d *Dialer) Sender(address string) kv.Sender { return nodeSender{d, address
 // Send implements kv.Sender. An error that is neither *kvpb.Error nor
 // *ConnectError leaves open whether the batch took effect.
 func (n nodeSender) Send(ctx context.Context, b *kvpb.BatchRequest) (*kvpb.BatchResponse, error) {
+	if n.dialer.isSilent(n.address) {
+		return nil, &ConnectError{Address: n.address, Cause: errSilent}
+	}
 	var out frame
 	if err := n.dialer.to(ctx, n.address).Invoke(ctx, methodBatch, frames{}, &frame{b.Append(nil)}, &out); err != nil {
 		return nil, err

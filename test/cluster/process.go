@@ -20,6 +20,9 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/cairndb/cairn/cmd/node"
+	"github.com/cairndb/cairn/kv/cluster"
 )
 
 // startTimeout bounds the start of a node, on a machine that is busy with
@@ -237,6 +240,22 @@ func (n *Node) Metric(name string) (float64, bool) {
 		}
 	}
 	return sum, found
+}
+
+// status returns what the node knows about a node, itself or another.
+func (n *Node) status(t testing.TB, about *Node) cluster.Status {
+	t.Helper()
+	nodes, err := node.Connection{Host: n.RPC, Insecure: true}.Nodes(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range nodes {
+		if s.SQLAddress == about.SQL {
+			return s
+		}
+	}
+	t.Fatalf("the node at %s does not know the one at %s", n.SQL, about.SQL)
+	return cluster.Status{}
 }
 
 // WaitReplicated waits until each range has a replica on three nodes.
