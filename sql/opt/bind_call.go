@@ -2,6 +2,7 @@ package opt
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/cairndb/cairn/sql/parser"
 	"github.com/cairndb/cairn/sql/pgerror"
@@ -42,7 +43,7 @@ type setCall struct {
 type groupingCall struct {
 	id        ColumnID
 	arguments []Scalar
-	position  parser.Position
+	positions []parser.Position
 }
 
 // sortKey is a key of an ORDER BY before it has a column.
@@ -358,11 +359,11 @@ func (b *binder) grouping(s *space, e *parser.Grouping) (Scalar, error) {
 	if len(e.Arguments) > 31 {
 		return nil, b.fail(e.Position, pgerror.TooManyArguments, "GROUPING must have fewer than 32 arguments")
 	}
-	list, _, err := b.scalars(s, e.Arguments)
+	list, at, err := b.scalars(s, e.Arguments)
 	if err != nil {
 		return nil, err
 	}
-	g := &groupingCall{arguments: list, position: e.Position}
+	g := &groupingCall{arguments: list, positions: at}
 	g.id = b.newColumn("grouping", types.Int4, columnLabel{space: s, aggregate: true})
 	s.groupings = append(s.groupings, g)
 	return b.variable(g.id), nil
@@ -381,6 +382,8 @@ func (b *binder) window(s *space, name string, e *parser.Call) (Scalar, error) {
 		return nil, b.fail(e.Position, pgerror.Grouping, "aggregate function calls cannot contain window function calls")
 	case s.insideWindow:
 		return nil, b.fail(e.Position, pgerror.WindowingError, "window function calls cannot be nested")
+	case strings.HasPrefix(s.place.name, "window "):
+		return nil, b.fail(e.Position, pgerror.WindowingError, "window functions are not allowed in window definitions")
 	case !s.place.windows:
 		return nil, b.fail(e.Position, pgerror.WindowingError, "window functions are not allowed in %s", s.place.name)
 	}
@@ -395,8 +398,13 @@ func (b *binder) window(s *space, name string, e *parser.Call) (Scalar, error) {
 	} else {
 		w.arguments, w.function, err = b.bindCall(s, name, e)
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case w.function.WithinGroup:
+		return nil, b.fail(e.Position, pgerror.FeatureNotSupported, "OVER is not supported for ordered-set aggregate %s", name)
+	case w.function.Kind == types.AggregateFunction && len(e.Arguments) == 0 && !e.Star:
+		return nil, b.fail(e.Position, pgerror.WrongObjectType, "%s(*) must be used to call a parameterless aggregate function", name)
 	}
 	for i := range w.arguments {
 		if w.arguments[i], err = b.textIfUnknown(w.arguments[i], e.Position); err != nil {
@@ -459,6 +467,9 @@ func (b *binder) windowDefinition(s *space, d *parser.Window, w *windowCall, see
 			return b.fail(d.Position, pgerror.WindowingError, "cannot copy window %q because it has a frame clause", reference)
 		}
 	}
+	place, inside := s.place, s.insideWindow
+	s.place, s.insideWindow = placePartition, false
+	defer func() { s.place, s.insideWindow = place, inside }()
 	for _, e := range d.PartitionBy {
 		v, err := b.scalar(s, e)
 		if err != nil {
@@ -501,6 +512,7 @@ func (b *binder) frame(s *space, d *parser.Window, w *windowCall) error {
 		if p.Offset == nil {
 			return out, nil
 		}
+		s.place = place{"window " + names[f.Mode], false, false, false}
 		v, err := b.scalar(s, p.Offset)
 		if err != nil {
 			return out, err
@@ -513,10 +525,18 @@ func (b *binder) frame(s *space, d *parser.Window, w *windowCall) error {
 			if len(w.order) != 1 {
 				return out, b.fail(d.Position, pgerror.WindowingError, "RANGE with offset PRECEDING/FOLLOWING requires exactly one ORDER BY column")
 			}
-			want = rangeOffsetType(w.order[0].value.Type(), v.Type())
-			if want == nil {
+			ordered := w.order[0].value.Type().WithTypmod(-1)
+			if ordered.OID == types.VarcharOID {
+				ordered = types.Text
+			}
+			want = rangeOffsetType(ordered, v.Type())
+			switch {
+			case want != nil:
+			case rangeOffsetType(ordered, types.Unknown) == nil:
+				return out, b.fail(leftmost(p.Offset), pgerror.FeatureNotSupported, "RANGE with offset PRECEDING/FOLLOWING is not supported for column type %s", ordered.String())
+			default:
 				return out, b.fail(leftmost(p.Offset), pgerror.FeatureNotSupported, "RANGE with offset PRECEDING/FOLLOWING is not supported for column type %s and offset type %s",
-					w.order[0].value.Type().String(), v.Type().String())
+					ordered.String(), v.Type().WithTypmod(-1).String()).WithHint("Cast the offset value to an appropriate type.")
 			}
 		}
 		r, ok, err := b.coerce(v, want, types.AssignmentCast, leftmost(p.Offset))

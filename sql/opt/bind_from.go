@@ -47,17 +47,23 @@ func joinNodes(kind JoinKind, left, right Node, on []Scalar) *Join {
 }
 
 func (b *binder) tableExpression(s *space, e parser.TableExpression) (Node, []*relation, error) {
+	var node Node
+	var relations []*relation
+	var err error
 	switch x := e.(type) {
 	case *parser.TableReference:
-		return b.tableReference(s, x)
+		node, relations, err = b.tableReference(s, x)
 	case *parser.SubqueryReference:
-		return b.subqueryReference(s, x)
+		node, relations, err = b.subqueryReference(s, x)
 	case *parser.FunctionReference:
-		return b.functionReference(s, x)
+		node, relations, err = b.functionReference(s, x)
 	case *parser.Join:
 		return b.join(s, x)
+	default:
+		err = pgerror.Unsupported("this kind of item in FROM")
 	}
-	return nil, nil, pgerror.Unsupported("this kind of item in FROM")
+	s.mentioned = append(s.mentioned, relations...)
+	return node, relations, err
 }
 
 func (b *binder) tableReference(s *space, e *parser.TableReference) (Node, []*relation, error) {
@@ -335,7 +341,8 @@ func (b *binder) join(s *space, e *parser.Join) (Node, []*relation, error) {
 	if node.Lateral && (kind == Right || kind == Full) {
 		return nil, nil, b.unsupported(e.Position, "LATERAL in a RIGHT or FULL JOIN")
 	}
-	return node, b.joinRelations(e, merged, leftRelations, rightRelations), nil
+	relations, err := b.joinRelations(e, merged, leftRelations, rightRelations)
+	return node, relations, err
 }
 
 func markNullable(kind JoinKind, left, right []*relation) {
@@ -353,7 +360,7 @@ func markNullable(kind JoinKind, left, right []*relation) {
 
 // joinRelations is what a join brings into view: both sides by their names, and
 // all columns by the join itself, merged ones once and first.
-func (b *binder) joinRelations(e *parser.Join, merged []relationColumn, left, right []*relation) []*relation {
+func (b *binder) joinRelations(e *parser.Join, merged []relationColumn, left, right []*relation) ([]*relation, error) {
 	isMerged := func(name string) bool {
 		return slices.ContainsFunc(merged, func(c relationColumn) bool { return c.name == name })
 	}
@@ -379,7 +386,10 @@ func (b *binder) joinRelations(e *parser.Join, merged []relationColumn, left, ri
 				visible++
 			}
 		}
-		return []*relation{whole}
+		if visible < len(e.Alias.Columns) {
+			return nil, b.fail(parser.NoPosition, pgerror.InvalidColumnReference, "join expression %q has %d columns available but %d columns specified", whole.name, visible, len(e.Alias.Columns))
+		}
+		return []*relation{whole}, nil
 	}
 	all := append(slices.Clone(left), right...)
 	for _, r := range all {
@@ -389,7 +399,7 @@ func (b *binder) joinRelations(e *parser.Join, merged []relationColumn, left, ri
 	if e.UsingAlias != "" {
 		all = append(all, &relation{name: e.UsingAlias, nameVisible: true, columns: merged})
 	}
-	return all
+	return all, nil
 }
 
 // joinUsing makes the merged columns of USING and NATURAL, and their conditions.

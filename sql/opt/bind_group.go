@@ -411,10 +411,10 @@ func (q *selection) replaceGroupings(node *Aggregate, ids []ColumnID) error {
 	values := map[ColumnID]Scalar{}
 	for _, g := range q.s.groupings {
 		var columns []ColumnID
-		for _, a := range g.arguments {
+		for j, a := range g.arguments {
 			i := slices.IndexFunc(q.groups, func(x Scalar) bool { return equalScalar(x, a) })
 			if i < 0 {
-				return b.fail(g.position, pgerror.Grouping, "arguments to GROUPING must be grouping expressions of the associated query level")
+				return b.fail(g.positions[j], pgerror.Grouping, "arguments to GROUPING must be grouping expressions of the associated query level")
 			}
 			columns = append(columns, ids[i])
 		}

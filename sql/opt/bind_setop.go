@@ -128,7 +128,11 @@ func (b *binder) combine(e *parser.SetOperation, left, right *query) (*query, er
 			return nil, b.positioned(err, r.position)
 		}
 		if !e.All || e.Operator != parser.Union {
-			if err := b.comparable(t, r.position); err != nil {
+			at := r.position
+			if sameType(b.typeOf(l.id), t) {
+				at = l.position
+			}
+			if err := b.comparable(t, at); err != nil {
 				return nil, err
 			}
 		}

@@ -84,7 +84,7 @@ func subqueryName(x *parser.Subquery) (string, int) {
 				if q.Targets[0].Alias != "" {
 					return q.Targets[0].Alias, 2
 				}
-				return nameStrength(q.Targets[0].Expression)
+				return expressionName(q.Targets[0].Expression), 2
 			}
 		case *parser.Values:
 			return "column1", 2

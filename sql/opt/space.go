@@ -1,7 +1,6 @@
 package opt
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -34,13 +33,15 @@ var (
 	placeReturning = place{"RETURNING", false, false, false}
 	placeUpdate    = place{"UPDATE", false, false, false}
 	placePartition = place{"window definitions", true, false, false}
-	placeFrameRows = place{"window frames", false, false, false}
 )
 
 // space is what names mean at one query level.
 type space struct {
 	parent    *space
 	relations []*relation
+	// mentioned are all relations of FROM in the order of the text, also those
+	// that names can't reach: for the hints of errors.
+	mentioned []*relation
 	common    *commonScope
 	place     place
 	// top: the level of the whole statement, or of a WITH at its top.
@@ -315,14 +316,16 @@ func rowType(fields []types.Field) *types.T {
 // missingFrom is the error for a table that FROM doesn't have.
 func (b *binder) missingFrom(s *space, schema, table string, at parser.Position) error {
 	for level := s; level != nil; level = level.parent {
-		for _, r := range level.relations {
-			if r.table != nil && r.table.Name == table && r.name != table && r.nameVisible {
-				return b.fail(at, pgerror.UndefinedTable, "invalid reference to FROM-clause entry for table %q", table).
-					WithHint("Perhaps you meant to reference the table alias %q.", r.name)
+		for _, r := range level.everyRelation() {
+			if r.table != nil && r.table.Name == table && r.name != table {
+				if found, err := b.relationNamed(s, "", r.name, at); err == nil && found == r {
+					return b.fail(at, pgerror.UndefinedTable, "invalid reference to FROM-clause entry for table %q", table).
+						WithHint("Perhaps you meant to reference the table alias %q.", r.name)
+				}
 			}
-			if r.name == table && schema == "" && (!r.nameVisible || r.lateralOnly) {
+			if r.name == table || r.table != nil && r.table.Name == table {
 				return b.fail(at, pgerror.UndefinedTable, "invalid reference to FROM-clause entry for table %q", table).
-					WithHint("There is an entry for table %q, but it cannot be referenced from this part of the query.", table)
+					WithHint("There is an entry for table %q, but it cannot be referenced from this part of the query.", r.name)
 			}
 		}
 	}
@@ -332,8 +335,22 @@ func (b *binder) missingFrom(s *space, schema, table string, at parser.Position)
 	return b.fail(at, pgerror.UndefinedTable, "missing FROM-clause entry for table %q", table)
 }
 
+// everyRelation returns what the level mentions: a written table first.
+func (s *space) everyRelation() []*relation {
+	var all []*relation
+	for _, r := range s.relations {
+		if r.name != "" && !slices.Contains(s.mentioned, r) {
+			all = append(all, r)
+		}
+	}
+	return append(all, s.mentioned...)
+}
+
+// maxFuzzyDistance is how far a name may be from a written one to be hinted at.
+const maxFuzzyDistance = 3
+
 // unknownColumn is the error for a column that isn't there, with a hint at one
-// of a similar name.
+// of that name out of reach, or at one or two of similar names.
 func (b *binder) unknownColumn(s *space, table, column string, at parser.Position) error {
 	var err *pgerror.Error
 	if table == "" {
@@ -341,47 +358,44 @@ func (b *binder) unknownColumn(s *space, table, column string, at parser.Positio
 	} else {
 		err = b.fail(at, pgerror.UndefinedColumn, "column %s.%s does not exist", table, column)
 	}
-	best, bestDistance, second := "", len(column), ""
+	first, second, bestDistance := "", "", maxFuzzyDistance+1
 	for level := s; level != nil; level = level.parent {
-		for _, r := range level.relations {
+		for _, r := range level.everyRelation() {
 			penalty := 0
 			if table != "" {
-				if r.name != table {
-					penalty = editDistance(table, r.name, 4)
-				}
+				penalty = editDistance(table, r.name, maxFuzzyDistance+1)
 			}
 			for _, c := range r.columns {
-				if c.name == column && r.nameVisible && !r.columnsVisible || c.hidden && c.name != column {
+				if c.name == column && penalty == 0 {
+					return err.WithHint("There is a column named %q in table %q, but it cannot be referenced from this part of the query.", column, r.name)
+				}
+				if c.hidden || penalty > bestDistance {
 					continue
 				}
-				qualified := c.name
-				if r.name != "" {
-					qualified = r.name + "." + c.name
-				}
-				if !r.nameVisible || r.lateralOnly {
-					if c.name == column {
-						return err.WithHint("There is a column named %q in table %q, but it cannot be referenced from this part of the query.", column, r.name)
-					}
+				d := editDistance(c.name, column, bestDistance+1-penalty)
+				if d > len(column)/2 {
 					continue
 				}
-				d := editDistance(column, c.name, 4) + penalty
-				if d > 3 || d > len(column)/2 {
-					continue
-				}
-				switch {
+				qualified := r.name + "." + c.name
+				switch d += penalty; {
 				case d < bestDistance:
-					best, second, bestDistance = qualified, "", d
-				case d == bestDistance && qualified != best:
+					first, second, bestDistance = qualified, "", d
+				case d > bestDistance:
+				case second != "":
+					first, second, bestDistance = "", "", d-1 // too many to choose from
+				case first != "":
 					second = qualified
+				default:
+					first = qualified
 				}
 			}
 		}
 	}
 	switch {
-	case best != "" && second != "":
-		err.Hint = fmt.Sprintf("Perhaps you meant to reference the column %q or the column %q.", best, second)
-	case best != "":
-		err.Hint = fmt.Sprintf("Perhaps you meant to reference the column %q.", best)
+	case second != "":
+		return err.WithHint("Perhaps you meant to reference the column %q or the column %q.", first, second)
+	case first != "":
+		return err.WithHint("Perhaps you meant to reference the column %q.", first)
 	}
 	return err
 }

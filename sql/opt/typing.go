@@ -146,13 +146,26 @@ func (b *binder) literal(k *Constant, to *types.T, context types.CastContext, at
 		at = k.Position
 	}
 	b.noteLiteral(to, k.Value.S)
-	cast, ok := types.FindCast(types.Unknown, to, context)
+	// The modifier's coercion is a step of its own, whose errors have no place.
+	// Only an interval's modifier says how to read the text.
+	base := to
+	if to.OID != types.IntervalOID {
+		base = to.WithTypmod(-1)
+	}
+	cast, ok := types.FindCast(types.Unknown, base, context)
 	if !ok {
-		return nil, b.fail(at, pgerror.CannotCoerce, "cannot cast type unknown to %s", to.WithTypmod(-1).String())
+		return nil, b.fail(at, pgerror.CannotCoerce, "cannot cast type unknown to %s", base.String())
 	}
 	d, err := cast.Eval(b.types, k.Value)
 	if err != nil {
 		return nil, b.positioned(err, at)
+	}
+	if base.Typmod != to.Typmod {
+		if cast, ok = types.FindCast(base, to, context); ok {
+			if d, err = cast.Eval(b.types, d); err != nil {
+				return nil, err
+			}
+		}
 	}
 	if context != types.ExplicitCast {
 		to = to.WithTypmod(-1) // nobody wrote the modifier
@@ -277,7 +290,7 @@ func (b *binder) asBoolean(x Scalar, what string, at parser.Position) (Scalar, e
 		return nil, err
 	}
 	if !ok {
-		return nil, b.fail(at, pgerror.DatatypeMismatch, "argument of %s must be type boolean, not type %s", what, x.Type().String())
+		return nil, b.fail(at, pgerror.DatatypeMismatch, "argument of %s must be type boolean, not type %s", what, x.Type().WithTypmod(-1).String())
 	}
 	return r, nil
 }
