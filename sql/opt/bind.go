@@ -199,8 +199,6 @@ type queryOptions struct {
 	// keepUnknown leaves literals of the select list without a type: the context
 	// will give them one.
 	keepUnknown bool
-	// want are types that unknown literals of VALUES get, by column (INSERT).
-	want []*types.T
 }
 
 // emptyRow is the input of a SELECT without FROM.

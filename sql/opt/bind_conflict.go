@@ -31,9 +31,7 @@ func (x *insertion) onConflict(node *Insert, name string) error {
 	s := &space{parent: x.s.parent, common: x.s.common, place: placeUpdate}
 	existing := b.rowRelation(s, x.table, name, out.Existing)
 	excluded := &relation{name: "excluded", nameVisible: true, columnsVisible: true}
-	for _, c := range b.rowRelation(s, x.table, "excluded", x.row).columns {
-		excluded.columns = append(excluded.columns, c)
-	}
+	excluded.columns = b.rowRelation(s, x.table, "excluded", x.row).columns
 	s.relations = []*relation{existing, excluded}
 	set, err := b.assignments(s, x.table, e.Set)
 	if err != nil {

@@ -39,9 +39,6 @@ func (b *binder) functionReference(s *space, e *parser.FunctionReference) (Node,
 			r.columns = append(r.columns, relationColumn{name: columns[j], value: b.variable(id)})
 		}
 		node.Sets = append(node.Sets, set.SetItem)
-		if b.trace != nil {
-			b.trace.functions[f.Call] = set.SetItem
-		}
 	}
 	if e.Ordinality {
 		r.scalar = false
@@ -54,7 +51,7 @@ func (b *binder) functionReference(s *space, e *parser.FunctionReference) (Node,
 		for _, c := range r.columns {
 			names = append(names, c.name)
 		}
-		b.trace.relations[e] = tracedRelation{columns: names}
+		b.trace.relations[e] = tracedRelation{columns: names, functions: functions, sets: node.Sets}
 	}
 	return node, []*relation{r}, err
 }

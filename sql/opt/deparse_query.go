@@ -23,7 +23,6 @@ type trace struct {
 	windows    map[ColumnID]*windowCall
 	groupings  map[ColumnID]*groupingCall
 	sets       map[ColumnID]SetItem
-	functions  map[parser.Expression]SetItem
 	relations  map[parser.TableExpression]tracedRelation
 }
 
@@ -44,12 +43,15 @@ type tracedSelect struct {
 type tracedRelation struct {
 	relation catalog.Relation
 	columns  []string
+	// functions are those of FROM, sets what they were bound to.
+	functions []parser.FunctionItem
+	sets      []SetItem
 }
 
 func newTrace() *trace {
 	return &trace{scalars: map[parser.Expression]Scalar{}, calls: map[ColumnID]*parser.Call{}, subqueries: map[*Subquery]*parser.Subquery{},
 		selects: map[*parser.Select]*tracedSelect{}, aggregates: map[ColumnID]*aggregateCall{}, windows: map[ColumnID]*windowCall{}, groupings: map[ColumnID]*groupingCall{},
-		sets: map[ColumnID]SetItem{}, functions: map[parser.Expression]SetItem{}, relations: map[parser.TableExpression]tracedRelation{}}
+		sets: map[ColumnID]SetItem{}, relations: map[parser.TableExpression]tracedRelation{}}
 }
 
 // record keeps a SELECT before it is rewritten for grouping.
@@ -424,14 +426,16 @@ func (p *queryPrinter) functions(x *parser.FunctionReference) {
 	if x.Lateral {
 		p.text("LATERAL ")
 	}
-	if x.RowsFrom {
+	traced := p.trace.relations[x]
+	several := x.RowsFrom || len(traced.sets) > 1
+	if several {
 		p.text("ROWS FROM(")
 	}
-	for i, f := range x.Functions {
+	for i, f := range traced.functions {
 		if i > 0 {
 			p.text(", ")
 		}
-		set := p.trace.functions[f.Call]
+		set := traced.sets[i]
 		if set.Scalar != nil {
 			p.expression(set.Scalar, true)
 		} else {
@@ -441,13 +445,13 @@ func (p *queryPrinter) functions(x *parser.FunctionReference) {
 			p.definitions(" AS ", f.Columns)
 		}
 	}
-	if x.RowsFrom {
+	if several {
 		p.text(")")
 	}
 	if x.Ordinality {
 		p.text(" WITH ORDINALITY")
 	}
-	name := p.trace.relations[x].columns
+	name := traced.columns
 	if len(name) == 0 {
 		return
 	}

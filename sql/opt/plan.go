@@ -139,7 +139,8 @@ type Bound struct {
 	Inclusive bool
 }
 
-// IndexJoin fetches the rows that entries of a secondary index point to.
+// IndexJoin fetches the rows that entries of a secondary index point to, in the
+// order of Input.
 type IndexJoin struct {
 	Estimate
 	Input Node
@@ -154,7 +155,8 @@ type IndexJoin struct {
 	Lock    Locking
 }
 
-// LookupJoin looks up, for each row of Input, entries of an index.
+// LookupJoin looks up, for each row of Input, entries of an index. Rows come in
+// the order of Input: sorts above may have been left out for that.
 type LookupJoin struct {
 	Estimate
 	Kind  JoinKind // Inner, Left, Semi, Anti
