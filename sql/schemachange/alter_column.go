@@ -29,7 +29,7 @@ type numbering struct {
 
 // numbers returns the numberings of new serial and identity columns, and of a
 // new hidden row id.
-func (a *alteration) numbers(_ context.Context, columns []catalog.ColumnID) (numbers []numbering, err error) {
+func (a *alteration) numbers(columns []catalog.ColumnID) (numbers []numbering) {
 	for _, id := range columns {
 		n := numbering{column: id}
 		if owned := a.table.Column(id).OwnedSequence; owned != 0 {
@@ -41,12 +41,12 @@ func (a *alteration) numbers(_ context.Context, columns []catalog.ColumnID) (num
 		}
 		numbers = append(numbers, n)
 	}
-	return numbers, nil
+	return numbers
 }
 
 // next returns the next number; the sequence, which nobody else knows yet,
 // goes on behind it.
-func (n *numbering) next(context.Context) (types.Datum, error) {
+func (n *numbering) next() (types.Datum, error) {
 	if n.sequence == nil {
 		return types.Int(catalog.NextRowID()), nil
 	}
@@ -463,13 +463,6 @@ func (a *alteration) refuseAlterType(ctx context.Context, column *catalog.Column
 
 // retypeDefault casts a column's default to its new type.
 func (a *alteration) retypeDefault(ctx context.Context, column *catalog.Column, c *parser.AlterCommand) error {
-	if column.Missing != nil && !a.rewrite {
-		// Representations are the same, see sameStored.
-		_, err := decodeMissing(column)
-		if err != nil {
-			return err
-		}
-	}
 	if column.Default == "" {
 		return nil
 	}

@@ -105,7 +105,7 @@ func (env *Env) storageCommands(t *catalog.Table, commands []parser.AlterCommand
 			}
 			continue
 		}
-		if err := env.checkStorage(c.Options, "table"); err != nil {
+		if err := env.checkStorage(c.Options); err != nil {
 			return err
 		}
 	}
@@ -564,12 +564,8 @@ func (a *alteration) rewriteRows(ctx context.Context, own bool) error {
 	if !own {
 		r = nil
 	}
-	return env.rewrite(ctx, a.sourceTable(), t, r, transform)
+	return env.rewrite(ctx, a.old, t, r, transform)
 }
-
-// sourceTable describes the rows as they are stored: the old table. Columns
-// that came new with a constant value are in the transform.
-func (a *alteration) sourceTable() *catalog.Table { return a.old }
 
 // transform returns how old rows become new ones.
 func (a *alteration) transform(ctx context.Context) (func(row []types.Datum) error, error) {
@@ -607,10 +603,7 @@ func (a *alteration) transform(ctx context.Context) (func(row []types.Datum) err
 	if err != nil {
 		return nil, err
 	}
-	numbers, err := a.numbers(ctx, numbered)
-	if err != nil {
-		return nil, err
-	}
+	numbers := a.numbers(numbered)
 	width := len(a.old.Columns)
 	return func(row []types.Datum) error {
 		if len(before) > 0 {
@@ -626,7 +619,7 @@ func (a *alteration) transform(ctx context.Context) (func(row []types.Datum) err
 			row[id-1] = d
 		}
 		for _, n := range numbers {
-			d, err := n.next(ctx)
+			d, err := n.next()
 			if err != nil {
 				return err
 			}

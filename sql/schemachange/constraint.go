@@ -21,9 +21,6 @@ func (c *tableChange) addConstraint(k *parser.Constraint) error {
 		if k.UsingIndex != "" {
 			return env.at(pgerror.Unsupported("a constraint USING INDEX"), k.Position)
 		}
-		if err := env.checkStorage(nil, "index"); err != nil {
-			return err
-		}
 		primary := k.Kind == parser.PrimaryKey
 		if primary && (c.table.HasPrimaryKey() || slices.ContainsFunc(c.keys, func(o *keySpec) bool { return o.primary })) {
 			return env.at(pgerror.Newf(pgerror.InvalidTableDefinition, "multiple primary keys for table %q are not allowed", c.table.Name), k.Position)

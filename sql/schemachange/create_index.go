@@ -69,7 +69,7 @@ func (env *Env) refuseIndexClauses(s *parser.CreateIndex) error {
 	if err := checkTablespace(s.Tablespace); err != nil {
 		return err
 	}
-	return env.checkStorage(s.Options, "index")
+	return env.checkStorage(s.Options)
 }
 
 // findIndexedTable finds the table of CREATE INDEX.

@@ -88,7 +88,7 @@ func (env *Env) refuseTableClauses(s *parser.CreateTable) error {
 	if err := checkTablespace(s.Tablespace); err != nil {
 		return err
 	}
-	return env.checkStorage(s.Options, "table")
+	return env.checkStorage(s.Options)
 }
 
 func checkTablespace(name string) error {
@@ -100,7 +100,7 @@ func checkTablespace(name string) error {
 
 // checkStorage lets storage parameters pass that only tune PostgreSQL's own
 // storage.
-func (env *Env) checkStorage(options []parser.Option, _ string) error {
+func (env *Env) checkStorage(options []parser.Option) error {
 	for _, o := range options {
 		switch {
 		case o.Namespace == "toast", o.Name == "fillfactor", strings.HasPrefix(o.Name, "autovacuum_"), strings.HasPrefix(o.Name, "toast"),

@@ -477,7 +477,7 @@ func (env *Env) alterIndex(ctx context.Context, s *parser.AlterTable) error {
 		c := &s.Commands[i]
 		switch c.Kind {
 		case parser.SetStorageOptions, parser.ResetStorageOptions:
-			if err := env.checkStorage(c.Options, "index"); err != nil {
+			if err := env.checkStorage(c.Options); err != nil {
 				return err
 			}
 		default:
