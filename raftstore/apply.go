@@ -86,6 +86,7 @@ func (r *Replica) applySome(entries []*raftpb.Entry) (n int, err error) {
 		return 0, err
 	}
 	r.mu.Lock()
+	r.disownLocked(r.replayed)
 	r.publish()
 	r.mu.Unlock()
 	if r.applied.lease.Sequence != before.Sequence {
@@ -133,6 +134,9 @@ func (r *Replica) applyCommand(batch *pebble.Batch, c *Command) error {
 			return &RejectedError{Cause: "another replica got the lease"}
 		}
 		r.applied.lease = *c.lease
+		if r.applied.index <= r.replayTo && r.holds(c.lease) {
+			r.replayed = c.lease.Sequence
+		}
 		return nil
 	}
 	if c.LeaseSequence != r.applied.lease.Sequence {

@@ -26,9 +26,14 @@ type Replica struct {
 	queued    atomic.Bool // stands in the scheduler's queue
 
 	// driving is held by the worker that drives the replica. What only it
-	// touches: applied, pendingSnapshot.
-	driving         sync.Mutex
-	applied         appliedState
+	// touches: applied, replayed, pendingSnapshot.
+	driving sync.Mutex
+	applied appliedState
+	// replayed is the last lease of ours that was applied from an entry of an
+	// earlier life: those up to replayTo. State may have lost it in a crash, yet
+	// it was in use.
+	replayed        int64
+	replayTo        uint64
 	pendingSnapshot *receivedSnapshot
 
 	descriptor atomic.Pointer[kvpb.RangeDescriptor]
@@ -124,8 +129,8 @@ func loadReplica(s *Store, id kvpb.RangeID) (*Replica, error) {
 		return nil, err
 	}
 	r.descriptor.Store(d)
-	if h := r.applied.lease.Holder; h.Replica == r.replicaID && h.Store == s.Config.Store {
-		r.revoked, r.earlier = r.applied.lease.Sequence, r.applied.lease.Sequence
+	if r.holds(&r.applied.lease) {
+		r.disownLocked(r.applied.lease.Sequence) // nobody else has the replica yet
 	}
 	r.publish()
 	var err error
@@ -133,7 +138,7 @@ func loadReplica(s *Store, id kvpb.RangeID) (*Replica, error) {
 		return nil, err
 	}
 	r.log.confState = confStateOf(d)
-	r.written = r.log.last
+	r.written, r.replayTo = r.log.last, r.log.last
 	r.node, err = raft.NewRawNode(&raft.Config{
 		ID:                        uint64(r.replicaID),
 		ElectionTick:              electionTicks,
@@ -182,6 +187,17 @@ func (r *Replica) publish() {
 	r.view.Store(&view{index: r.applied.index, lease: r.applied.lease, stats: r.applied.stats, closed: r.applied.closed, revoked: r.revoked})
 }
 
+// disownLocked keeps the replica from using a lease that it held in an earlier
+// life, or has learned of by a snapshot: it must ask for the next.
+func (r *Replica) disownLocked(sequence int64) {
+	r.revoked, r.earlier = max(r.revoked, sequence), max(r.earlier, sequence)
+}
+
+// holds reports whether a lease is this replica's.
+func (r *Replica) holds(l *Lease) bool {
+	return l.Holder.Replica == r.replicaID && l.Holder.Store == r.store.Config.Store
+}
+
 // start begins to drive the replica. A range's only voter needs no votes.
 func (r *Replica) start() {
 	if d := r.Descriptor(); len(d.Replicas) == 1 && d.Replicas[0].Replica == r.replicaID {
@@ -225,7 +241,7 @@ func (r *Replica) Lease(now hlc.Timestamp) LeaseStatus {
 	return LeaseStatus{
 		Lease: v.lease,
 		State: v.lease.stateAt(now, r.store.Clock.MaxOffset()),
-		Mine:  v.lease.Holder.Replica == r.replicaID && v.lease.Holder.Store == r.store.Config.Store && v.lease.Sequence > v.revoked,
+		Mine:  r.holds(&v.lease) && v.lease.Sequence > v.revoked,
 	}
 }
 

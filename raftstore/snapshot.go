@@ -348,6 +348,11 @@ func (r *Replica) installSnapshot(m *raftpb.Message) error {
 	r.log.reset(batch, index, received.header.Term)
 	r.log.confState = confStateOf(d)
 	r.written = index
+	if r.holds(&r.applied.lease) {
+		// What was served under it may be of an earlier life, and what is in
+		// flight is not known any more.
+		r.disownLocked(r.applied.lease.Sequence)
+	}
 	r.publish()
 	r.failProposalsLocked("a snapshot took the place of the replica's log")
 	r.mu.Unlock()

@@ -94,15 +94,15 @@ type Config struct {
 // Store is the replicas on one pair of databases.
 type Store struct {
 	Config
-	log    *logWriter
-	sched  *scheduler
-	stop   chan struct{}
-	done   sync.WaitGroup
+	log   *logWriter
+	sched *scheduler
+	stop  chan struct{}
+	done  sync.WaitGroup
 	// background are snapshots being sent and requests for leases; see spawn.
 	background sync.WaitGroup
 	ctx        context.Context // ends at Close
 	cancel     context.CancelFunc
-	nextID atomic.Uint64 // of commands
+	nextID     atomic.Uint64 // of commands
 
 	mu       sync.RWMutex
 	replicas map[kvpb.RangeID]*Replica // guarded by mu

@@ -246,6 +246,32 @@ func TestOneReplicaSurvivesACrash(t *testing.T) {
 	})
 }
 
+// TestNoLeaseOfAnEarlierLifeIsUsed: after a crash State may know nothing of the
+// lease that was in use; it comes back from the log.
+func TestNoLeaseOfAnEarlierLifeIsUsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		machines := newMachines(t, newNetwork(1), 1)
+		if err := put(holder(t, machines, 1), "k", "v"); err != nil {
+			t.Fatal(err)
+		}
+		r, _ := machines[0].store.Replica(1)
+		before := r.Lease(machines[0].store.Clock.Now())
+		machines[0].crash()
+		machines[0].start()
+		r, _ = machines[0].store.Replica(1)
+		for range 20 {
+			if l := r.Lease(machines[0].store.Clock.Now()); l.Mine {
+				t.Fatalf("lease %d is used at once; before the crash it was %d", l.Sequence, before.Sequence)
+			}
+			time.Sleep(TickInterval)
+		}
+		if l := holder(t, machines, 1).Lease(machines[0].store.Clock.Now()); l.Sequence <= before.Sequence {
+			t.Fatalf("lease %d follows %d", l.Sequence, before.Sequence)
+		}
+		machines[0].stop()
+	})
+}
+
 // TestFaults writes through whoever holds the lease while stores crash, links
 // are cut and messages get lost; every acknowledged write must be there in the
 // end, on all replicas.
