@@ -24,6 +24,8 @@ type Context struct {
 	// ParameterTypes are known in advance; nil ones and those that are missing
 	// are inferred.
 	ParameterTypes []*types.T
+	// NoParameters: any parameter is an error.
+	NoParameters bool
 	// Text is the text that the tree's positions refer to. Empty: errors have no
 	// positions.
 	Text string
