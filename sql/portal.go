@@ -33,6 +33,7 @@ type portal struct {
 	count      int64 // rows of the last run
 	affected   int64
 
+	simple bool    // of the simple protocol, which has no parameters
 	cursor *cursor // of DECLARE CURSOR
 	held   bool    // it outlived its transaction
 }
@@ -46,7 +47,7 @@ func (s *Session) newPortal(name string, p *prepared, parameters []types.Datum, 
 		made = &portal{}
 	}
 	s.portalSerial++
-	made.name, made.serial, made.prepared, made.columns = name, s.portalSerial, p, p.columns
+	made.name, made.serial, made.prepared, made.columns, made.simple = name, s.portalSerial, p, p.columns, false
 	made.parameters = append(made.parameters[:0], parameters...)
 	made.formats = append(made.formats[:0], formats...)
 	return made
@@ -58,6 +59,9 @@ func (s *Session) startPortal(ctx context.Context, p *portal) error {
 		return err
 	}
 	plan := p.prepared.cached.plan
+	if p.simple && len(plan.Parameters) > 0 {
+		return s.refuseParameters(ctx, p.prepared)
+	}
 	if s.tx.readOnly && !plan.ReadOnly {
 		return s.checkWritable(tagNames[plan.Tag])
 	}
@@ -80,6 +84,16 @@ func (s *Session) startPortal(ctx context.Context, p *portal) error {
 		p.prepared.busy, p.shared = true, true
 	}
 	return s.runExecutable(ctx, p)
+}
+
+// refuseParameters returns the error of a parameter where there are none.
+func (s *Session) refuseParameters(ctx context.Context, p *prepared) error {
+	c := s.planContext(ctx, s.tx.catalog, p.text, nil)
+	c.NoParameters = true
+	if _, err := opt.Build(c, p.statement.AST); err != nil {
+		return err
+	}
+	return pgerror.New(pgerror.UndefinedParameter, "there is no parameter $1")
 }
 
 // runExecutable begins a statement of the transaction with p.executable.

@@ -388,7 +388,9 @@ func (s *Session) runSimple(ctx context.Context, p *prepared, several bool) erro
 	if !p.planned() {
 		return s.runUtility(ctx, p, nil, &output{session: s, describe: true})
 	}
+	p.checked = false // nobody has been told of its columns yet
 	portal := s.newPortal("", p, nil, nil)
+	portal.simple = true
 	defer s.closePortal(portal)
 	if err := s.startPortal(ctx, portal); err != nil {
 		return err
