@@ -111,37 +111,91 @@ func (n *Node) becomeMember(ctx context.Context) (*identity, error) {
 	}
 	n.config.Logger.Info("waiting for a cluster", "join", n.config.Join,
 		"hint", "to make this node the first of a new cluster: cairn init --host="+n.rpcAddress)
-	ticker := time.NewTicker(retryInterval)
-	defer ticker.Stop()
+	warnAt := time.Now().Add(joinPatience)
 	for {
-		for _, address := range n.config.Join {
-			if address == n.rpcAddress {
-				continue
-			}
-			attempt, cancel := context.WithTimeout(ctx, 10*time.Second)
-			r, err := rpc.Call[joinRequest, joinResponse](attempt, n.dialer, address, callJoin, &joinRequest{RPCAddress: n.rpcAddress})
+		attempt, cancel := context.WithCancel(ctx)
+		joined := make(chan joinAttempt, 1)
+		go func() { joined <- n.join(attempt) }()
+		var answer chan error
+		var a joinAttempt
+		select {
+		case a = <-joined:
+		case answer = <-n.initialize:
 			cancel()
-			if err != nil {
-				n.config.Logger.Debug("can't join yet", "address", address, "error", err)
-				continue
+			a = <-joined
+		}
+		cancel()
+		switch {
+		case a.identity != nil:
+			if answer != nil {
+				answer <- fmt.Errorf("the node has just joined a cluster (%s)", a.identity.ClusterID)
 			}
-			id := &identity{ClusterID: r.ClusterID, Node: r.Node, Store: r.Store}
-			return id, writeIdentity(n.config.FS, n.config.StoreDir, *id)
+			return a.identity, writeIdentity(n.config.FS, n.config.StoreDir, *a.identity)
+		case answer != nil:
+			return n.foundFor(answer)
+		}
+		if len(a.unreachable) > 0 && time.Now().After(warnAt) {
+			warnAt = time.Now().Add(joinWarnInterval)
+			n.config.Logger.Warn("no node of a cluster answers", "errors", a.unreachable,
+				"hint", "--join wants RPC addresses of nodes (their --rpc), not those for Postgres clients")
 		}
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case answer := <-n.initialize:
-			id, err := n.found()
-			// The caller is told once the cluster can be used.
-			n.initAnswer = answer
-			if err != nil {
-				answer <- err
-			}
-			return id, err
-		case <-ticker.C:
+			return n.foundFor(answer)
+		case <-time.After(retryInterval):
 		}
 	}
+}
+
+// When a node that waits for a cluster says that nobody answers.
+const (
+	joinPatience     = 5 * time.Second
+	joinWarnInterval = time.Minute
+)
+
+// joinAttempt is the outcome of asking all --join addresses.
+type joinAttempt struct {
+	identity *identity // nil: not joined
+	// unreachable says why each address does not answer as a node, by address;
+	// empty where one does.
+	unreachable []string
+}
+
+// join asks the --join addresses, one after the other, for an identity.
+func (n *Node) join(ctx context.Context) joinAttempt {
+	var a joinAttempt
+	answered := false
+	for _, address := range n.config.Join {
+		if address == n.rpcAddress {
+			continue
+		}
+		attempt, cancel := context.WithTimeout(ctx, 10*time.Second)
+		r, err := rpc.Call[joinRequest, joinResponse](attempt, n.dialer, address, callJoin, &joinRequest{RPCAddress: n.rpcAddress})
+		cancel()
+		if err == nil {
+			a.identity = &identity{ClusterID: r.ClusterID, Node: r.Node, Store: r.Store}
+			return a
+		}
+		n.config.Logger.Debug("can't join yet", "address", address, "error", err)
+		if _, ok := errors.AsType[*rpc.RemoteError](err); ok {
+			answered = true
+		} else {
+			a.unreachable = append(a.unreachable, address+": "+err.Error())
+		}
+	}
+	if answered {
+		a.unreachable = nil
+	}
+	return a
+}
+
+// foundFor makes the node the first of a new cluster for a caller, who is told
+// once the cluster can be used, or that it can't be.
+func (n *Node) foundFor(answer chan error) (*identity, error) {
+	n.initAnswer = answer
+	return n.found()
 }
 
 // found makes the identity of the first node of a new cluster.
