@@ -36,18 +36,14 @@ func (s *Session) deparsed(ctx context.Context, stored string, table *catalog.Ta
 	if err != nil {
 		return stored, nil
 	}
-	print := opt.Deparse
-	if pretty {
-		print = opt.DeparsePretty
-	}
-	return print(scalar, func(id opt.ColumnID) string {
+	return opt.DeparseFor(&s.types, scalar, func(id opt.ColumnID) string {
 		if table != nil {
 			if c := table.Column(catalog.ColumnID(id)); c != nil {
 				return types.QuoteIdentifier(c.Name)
 			}
 		}
 		return "?column?"
-	}), nil
+	}, pretty), nil
 }
 
 func (s *Session) deparsedQuery(ctx context.Context, q parser.Query) (string, error) {

@@ -262,8 +262,9 @@ const (
 type ForeignKey struct {
 	OID  ID     `json:"oid"`
 	Name string `json:"name"`
-	// Table.Columns reference ReferencedTable.ReferencedColumns, pairwise;
-	// the latter are the key columns of the index ReferencedIndex.
+	// Table.Columns reference ReferencedTable.ReferencedColumns, pairwise and as
+	// written; the latter are the key columns of the index ReferencedIndex, which
+	// may have them in another order.
 	Table             ID         `json:"table"`
 	Columns           []ColumnID `json:"columns"`
 	ReferencedTable   ID         `json:"referencedTable"`

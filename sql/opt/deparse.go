@@ -25,11 +25,21 @@ func DeparsePretty(s Scalar, names func(ColumnID) string) string {
 	return string(d.b)
 }
 
+// DeparseFor is Deparse, or DeparsePretty, for a session to show: constants of
+// the reg* types are printed as the session names their objects.
+func DeparseFor(session *types.Context, s Scalar, names func(ColumnID) string, pretty bool) string {
+	d := &deparser{names: names, pretty: pretty, lines: pretty, session: session}
+	d.expression(s, false)
+	return string(d.b)
+}
+
 // deparser prints expressions. It follows PostgreSQL's ruleutils.c in what it
 // prints of casts and parentheses.
 type deparser struct {
 	b     []byte
 	names func(ColumnID) string
+	// session names objects, nil: their OIDs are printed.
+	session *types.Context
 	// pretty writes needed parentheses only; lines breaks lines, which are
 	// indented by level.
 	pretty, lines bool
@@ -299,6 +309,15 @@ func quote(s string) string {
 // deparseContext prints constants in a form that any settings read back.
 var deparseContext = &types.Context{}
 
+// isObjectName reports whether a type's values are printed as names.
+func isObjectName(t *types.T) bool {
+	switch t.OID {
+	case types.RegclassOID, types.RegtypeOID, types.RegprocOID, types.RegprocedureOID, types.RegoperOID, types.RegoperatorOID, types.RegroleOID, types.RegnamespaceOID:
+		return true
+	}
+	return false
+}
+
 // constant prints a literal; typed: with its type where that isn't plain.
 func (d *deparser) constant(k *Constant, typed bool) {
 	name := k.T.String()
@@ -312,7 +331,11 @@ func (d *deparser) constant(k *Constant, typed bool) {
 		}
 		return
 	}
-	text := string(types.AppendText(nil, deparseContext, k.T, k.Value))
+	context := deparseContext
+	if d.session != nil && isObjectName(k.T) {
+		context = d.session
+	}
+	text := string(types.AppendText(nil, context, k.T, k.Value))
 	label := true
 	switch k.T.OID {
 	case types.Int4OID:

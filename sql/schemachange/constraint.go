@@ -210,7 +210,7 @@ func (env *Env) requireReferences(ctx context.Context, t *catalog.Table) error {
 }
 
 // matchReferenced finds the unique index that the referenced columns (none:
-// the primary key) are the key of, and puts the pairs of columns in its order.
+// the primary key) are the key of, in whatever order.
 func matchReferenced(f *catalog.ForeignKey, t *catalog.Table, names []string) error {
 	disagree := pgerror.New(pgerror.InvalidForeignKey, "number of referencing and referenced columns for foreign key disagree")
 	if len(names) == 0 {
@@ -244,13 +244,7 @@ func matchReferenced(f *catalog.ForeignKey, t *catalog.Table, names []string) er
 	if ix == nil {
 		return pgerror.Newf(pgerror.InvalidForeignKey, "there is no unique constraint matching given keys for referenced table %q", t.Name)
 	}
-	columns := f.Columns
-	f.Columns = nil
-	for _, column := range ix.Columns {
-		f.ReferencedColumns = append(f.ReferencedColumns, column.Column)
-		f.Columns = append(f.Columns, columns[slices.Index(wanted, column.Column)])
-	}
-	f.ReferencedIndex = ix.ID
+	f.ReferencedColumns, f.ReferencedIndex = wanted, ix.ID
 	return nil
 }
 

@@ -2,6 +2,7 @@ package schemachange
 
 import (
 	"context"
+	"slices"
 
 	"github.com/cairndb/cairn/kv/kvpb"
 	"github.com/cairndb/cairn/sql/catalog"
@@ -205,7 +206,7 @@ func (env *Env) checkForeignKey(ctx context.Context, t *catalog.Table, own bool,
 	return env.eachRow(ctx, t, own, func(rows [][]types.Datum, x *txn.Txn) error {
 		batch := &txn.Batch{}
 		var asking [][]types.Datum
-		values := make([]types.Datum, len(f.Columns))
+		values, inOrder := make([]types.Datum, len(f.Columns)), make([]types.Datum, len(f.Columns))
 		for _, row := range rows {
 			nulls := 0
 			for i, id := range f.Columns {
@@ -237,7 +238,10 @@ func (env *Env) checkForeignKey(ctx context.Context, t *catalog.Table, own bool,
 			if !fits {
 				return violated(row)
 			}
-			key, _, err := layout.AppendPartialKey(nil, values)
+			for i, c := range ix.Columns {
+				inOrder[i] = values[slices.Index(f.ReferencedColumns, c.Column)]
+			}
+			key, _, err := layout.AppendPartialKey(nil, inOrder)
 			if err != nil {
 				return err
 			}
