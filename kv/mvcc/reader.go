@@ -3,6 +3,7 @@ package mvcc
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -45,6 +46,10 @@ type Reader struct {
 	// hasLocks is false where the caller knows that there is no intent in the
 	// range: a look-up less for each read.
 	hasLocks bool
+	// narrowed: of all keys only lockedKeys, which are ascending, may have
+	// intents.
+	narrowed   bool
+	lockedKeys [][]byte
 
 	versions, locks *pebble.Iterator
 	options         pebble.IterOptions
@@ -61,6 +66,21 @@ func NewReader(from engine.Reader, hasLocks bool) *Reader {
 	r := readers.Get().(*Reader)
 	r.from, r.hasLocks = from, hasLocks
 	return r
+}
+
+// OnlyLocksAt promises that, of the keys that are read, none but these have
+// intents; they are in ascending order. To be called before Open. The slice is
+// used until Close.
+func (r *Reader) OnlyLocksAt(locked [][]byte) {
+	r.narrowed, r.lockedKeys = true, locked
+	r.hasLocks = len(locked) > 0
+}
+
+// lockedIn returns which of a narrowed reader's locked keys lie in span.
+func (r *Reader) lockedIn(span kvpb.Span) [][]byte {
+	from, _ := slices.BinarySearchFunc(r.lockedKeys, span.Key, bytes.Compare)
+	to, _ := slices.BinarySearchFunc(r.lockedKeys, span.EndKey, bytes.Compare)
+	return r.lockedKeys[from:to]
 }
 
 // Open opens the view. Reads open it by themselves; a caller that must check
@@ -97,6 +117,7 @@ func (r *Reader) closeIterators() error {
 func (r *Reader) Close() error {
 	err := r.closeIterators()
 	r.from, r.intent = nil, Intent{}
+	r.narrowed, r.lockedKeys = false, nil
 	if cap(r.scratch) > 4<<10 || cap(r.key) > 4<<10 {
 		r.scratch, r.key = nil, nil
 	}
@@ -109,6 +130,11 @@ func (r *Reader) Close() error {
 func (r *Reader) IntentAt(key []byte) (*Intent, error) {
 	if !r.hasLocks {
 		return nil, nil
+	}
+	if r.narrowed {
+		if _, locked := slices.BinarySearchFunc(r.lockedKeys, key, bytes.Compare); !locked {
+			return nil, nil
+		}
 	}
 	if err := r.Open(); err != nil {
 		return nil, err

@@ -76,6 +76,18 @@ func (r *Reader) RefreshRange(span kvpb.Span, id kvpb.TxnID, from, to hlc.Timest
 }
 
 func (r *Reader) refreshLocks(span kvpb.Span, id kvpb.TxnID, to hlc.Timestamp) error {
+	if r.narrowed {
+		for _, key := range r.lockedIn(span) {
+			intent, err := r.IntentAt(key)
+			if err != nil {
+				return err
+			}
+			if intent != nil && intent.Txn.ID != id && intent.Txn.WriteTimestamp.LessEq(to) {
+				return refreshFailed(key, intent.Txn, intent.Txn.WriteTimestamp)
+			}
+		}
+		return nil
+	}
 	iter, err := r.from.NewIter(&pebble.IterOptions{
 		KeyTypes:   pebble.IterKeyTypePointsOnly,
 		LowerBound: append(keys.AppendLock(nil, span.Key), 0), UpperBound: append(keys.AppendLock(nil, span.EndKey), 0)})

@@ -58,7 +58,7 @@ func (w *Writer) resolve(key []byte, intent *Intent, a *kvpb.ResolveArgs) error 
 // ResolveRange resolves up to limit of the transaction's intents in span, and
 // returns their keys and where to go on.
 func (w *Writer) ResolveRange(span kvpb.Span, a *kvpb.ResolveArgs, limit int) (resolved [][]byte, resume *kvpb.Span, err error) {
-	if !w.hasLocks {
+	if !w.hasLocks || w.narrowed && len(w.lockedIn(span)) == 0 {
 		return nil, nil, nil
 	}
 	from, to := append(keys.AppendLock(nil, span.Key), 0), append(keys.AppendLock(nil, span.EndKey), 0)

@@ -55,6 +55,9 @@ type scan struct {
 	// lockKey is the key of the next intent, nil when there are no more. It is
 	// the iterator's memory.
 	lockKey []byte
+	// known, of a narrowed reader, are the keys that may have intents after
+	// lockKey, in the scan's direction.
+	known [][]byte
 	// passed: the versions' iterator has left the current key already.
 	passed bool
 	value  []byte // a copy, of a reverse scan's current value
@@ -73,7 +76,9 @@ func (r *Reader) Scan(span kvpb.Span, reverse bool, o *ReadOptions) (ScanResult,
 	s := scan{r: r, o: o, span: span, reverse: reverse}
 	r.versions.SetBounds(engine.AppendKey(nil, span.Key), engine.AppendKey(nil, span.EndKey))
 	defer r.versions.SetBounds(nil, nil)
-	if r.hasLocks {
+	if r.narrowed {
+		s.known = r.lockedIn(span)
+	} else if r.hasLocks {
 		r.locks.SetBounds(append(keys.AppendLock(nil, span.Key), 0), append(keys.AppendLock(nil, span.EndKey), 0))
 		defer r.locks.SetBounds(nil, nil)
 	}
@@ -93,8 +98,21 @@ func first(i *pebble.Iterator, reverse bool) bool {
 	return i.First()
 }
 
-func (s *scan) nextLock(valid bool) error {
+// nextLock goes to the next intent, or with begin to the first.
+func (s *scan) nextLock(begin bool) error {
 	s.lockKey = nil
+	if s.r.narrowed {
+		return s.nextKnown()
+	}
+	var valid bool
+	switch {
+	case begin:
+		valid = first(s.r.locks, s.reverse)
+	case s.reverse:
+		valid = s.r.locks.Prev()
+	default:
+		valid = s.r.locks.Next()
+	}
 	if !valid {
 		return s.r.locks.Error()
 	}
@@ -106,11 +124,32 @@ func (s *scan) nextLock(valid bool) error {
 	return err
 }
 
+// nextKnown is nextLock where the keys with intents are known.
+func (s *scan) nextKnown() error {
+	for len(s.known) > 0 {
+		var key []byte
+		if last := len(s.known) - 1; s.reverse {
+			key, s.known = s.known[last], s.known[:last]
+		} else {
+			key, s.known = s.known[0], s.known[1:]
+		}
+		s.r.scratch = append(keys.AppendLock(s.r.scratch[:0], key), 0)
+		if s.r.locks.SeekPrefixGE(s.r.scratch) {
+			s.lockKey = key
+			return nil
+		}
+		if err := s.r.locks.Error(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (s *scan) run() error {
 	v := s.r.versions
 	valid := first(v, s.reverse)
 	if s.r.hasLocks {
-		if err := s.nextLock(first(s.r.locks, s.reverse)); err != nil {
+		if err := s.nextLock(true); err != nil {
 			return err
 		}
 	}
@@ -129,13 +168,7 @@ func (s *scan) run() error {
 			return nil
 		}
 		if hasLock {
-			more := false
-			if s.reverse {
-				more = s.r.locks.Prev()
-			} else {
-				more = s.r.locks.Next()
-			}
-			if err := s.nextLock(more); err != nil {
+			if err := s.nextLock(false); err != nil {
 				return err
 			}
 		}

@@ -35,6 +35,33 @@ func CountLocks(from engine.Reader, start, end []byte) (count int64, err error) 
 	return count, iter.Error()
 }
 
+// LockedKeys returns the keys in [start, end) that have intents, up to limit of
+// them, and whether those are all.
+func LockedKeys(from engine.Reader, start, end []byte, limit int) (found [][]byte, all bool, err error) {
+	iter, err := from.NewIter(&pebble.IterOptions{
+		KeyTypes:   pebble.IterKeyTypePointsOnly,
+		LowerBound: append(keys.AppendLock(nil, start), 0), UpperBound: append(keys.AppendLock(nil, end), 0)})
+	if err != nil {
+		return nil, false, err
+	}
+	defer iter.Close()
+	for iter.First(); iter.Valid(); iter.Next() {
+		if len(found) >= limit {
+			return found, false, nil
+		}
+		lockKey, _, err := engine.DecodeKey(iter.Key())
+		if err != nil {
+			return nil, false, err
+		}
+		key, err := keys.DecodeLock(lockKey)
+		if err != nil {
+			return nil, false, err
+		}
+		found = append(found, bytes.Clone(key))
+	}
+	return found, true, iter.Error()
+}
+
 // SplitKey returns a key that has about half of the bytes of [start, end)
 // before it and is not before notBefore, nil where there is none; left are the
 // statistics of what is before it, without locks.

@@ -37,8 +37,8 @@ type Writer struct {
 	// Clock is the leaseholder's clock before evaluation began.
 	Clock hlc.Timestamp
 
-	// Laid are the keys that got an intent.
-	Laid [][]byte
+	// Laid are the keys that got an intent, Gone those that lost theirs.
+	Laid, Gone [][]byte
 
 	keyBuffer, valueBuffer []byte
 	// again are the keys that got a version in an indexed batch: later
@@ -49,7 +49,8 @@ type Writer struct {
 // Reset makes w a zero Writer that keeps its buffers.
 func (w *Writer) Reset() {
 	clear(w.Laid)
-	*w = Writer{Laid: w.Laid[:0], keyBuffer: w.keyBuffer[:0], valueBuffer: w.valueBuffer[:0]}
+	clear(w.Gone)
+	*w = Writer{Laid: w.Laid[:0], Gone: w.Gone[:0], keyBuffer: w.keyBuffer[:0], valueBuffer: w.valueBuffer[:0]}
 	if cap(w.valueBuffer) > 64<<10 {
 		w.valueBuffer = nil
 	}
@@ -280,6 +281,7 @@ func (w *Writer) putIntent(key []byte, i *Intent) error {
 
 func (w *Writer) removeIntent(key []byte) error {
 	w.Stats.LockCount--
+	w.Gone = append(w.Gone, key)
 	w.keyBuffer = append(keys.AppendLock(w.keyBuffer[:0], key), 0)
 	return w.Batch.Delete(w.keyBuffer, nil)
 }

@@ -66,7 +66,14 @@ func (x *execution) attempt(ctx context.Context) (*kvpb.BatchResponse, error) {
 // may serve from it.
 func (x *execution) open(from pebble.Reader, hasLocks bool) error {
 	r := x.replica
+	var known bool
+	if hasLocks && !x.shape.overlaps {
+		x.lockedKeys, known = r.intents.narrow(x.lockedKeys[:0], x, r.lockCount)
+	}
 	x.reader = mvcc.NewReader(from, hasLocks)
+	if known {
+		x.reader.OnlyLocksAt(x.lockedKeys)
+	}
 	if err := x.reader.Open(); err != nil {
 		return err
 	}
@@ -112,7 +119,7 @@ func (x *execution) readOnly() (err error) {
 	defer func() { err = x.closeReader(err) }()
 	// The latches are held: an intent that is in the way was applied before and
 	// is counted.
-	if err := x.open(x.server.Engines.State, x.replica.raft.Statistics().LockCount != 0); err != nil {
+	if err := x.open(x.server.Engines.State, x.replica.lockCount() != 0); err != nil {
 		return err
 	}
 	x.keysLeft, x.bytesLeft = x.batch.MaxKeys, x.batch.TargetBytes
@@ -278,15 +285,27 @@ func (x *execution) write(ctx context.Context) error {
 		return err
 	}
 	err = proposal.Wait(ctx)
-	if err == nil {
-		x.applied()
-		return nil
+	if err != nil && ctx.Err() != nil {
+		if !proposal.Decided() {
+			// Nobody may evaluate on top of what may still be applied.
+			x.handOver(proposal)
+			return err
+		}
+		err = proposal.Wait(context.Background()) // at once
 	}
-	if ctx.Err() != nil && !proposal.Decided() {
-		// Nobody may evaluate on top of what may still be applied.
-		x.handOver(proposal)
+	if err != nil {
+		x.failed(err)
+		return err
 	}
-	return err
+	x.applied()
+	return nil
+}
+
+// failed takes note of a proposal that was not applied, or may have been.
+func (x *execution) failed(err error) {
+	if _, rejected := errors.AsType[*raftstore.RejectedError](err); !rejected {
+		x.replica.intents.forget()
+	}
 }
 
 // handOver leaves the guard, and the telling of the effects, to a goroutine
@@ -294,15 +313,17 @@ func (x *execution) write(ctx context.Context) error {
 func (x *execution) handOver(proposal *raftstore.Proposal) {
 	s := x.server
 	rest := &execution{server: x.server, replica: x.replica, batch: x.batch, txn: x.txn, id: x.id,
-		readAt: x.readAt, writeAt: x.writeAt, guard: x.guard, effects: x.effects}
-	rest.writer.Laid = x.writer.Laid
-	x.guard, x.effects, x.writer.Laid = nil, effects{}, nil
+		readAt: x.readAt, writeAt: x.writeAt, lease: x.lease, guard: x.guard, effects: x.effects}
+	rest.writer.Laid, rest.writer.Gone = x.writer.Laid, x.writer.Gone
+	x.guard, x.effects, x.writer.Laid, x.writer.Gone = nil, effects{}, nil, nil
 	s.work.Add(1)
 	go func() {
 		defer s.work.Done()
 		defer rest.finish()
 		if err := proposal.Wait(context.Background()); err == nil {
 			rest.applied()
+		} else {
+			rest.failed(err)
 		}
 	}()
 }
@@ -397,7 +418,7 @@ func (x *execution) openWriter() error {
 	w := &x.writer
 	w.Reset()
 	state := x.server.Engines.State
-	hasLocks := x.replica.raft.Statistics().LockCount != 0
+	hasLocks := x.replica.lockCount() != 0
 	x.hasLocks = hasLocks
 	var from pebble.Reader = state
 	if x.shape.overlaps {
@@ -532,6 +553,7 @@ func (x *execution) resolveIntents(r *kvpb.Request, a *kvpb.Response) error {
 // latches.
 func (x *execution) applied() {
 	r := x.replica
+	r.intents.applied(x.lease.Sequence, x.writer.Laid, x.writer.Gone)
 	if len(x.writer.Laid) > 0 {
 		meta := x.txn.TxnMeta
 		meta.WriteTimestamp = x.writeAt

@@ -24,7 +24,9 @@ type replica struct {
 	raft   *raftstore.Replica
 	locks  *concurrency.Manager
 	reads  timestampCache
-	load   loadMeter
+	// intents is what the range has of them.
+	intents intentKeys
+	load    loadMeter
 
 	// ready is the sequence of the lease for which the state below is loaded.
 	ready atomic.Int64
@@ -145,8 +147,8 @@ func sleep(ctx context.Context, d time.Duration) error {
 func (r *replica) prepare(l *raftstore.Lease) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.ready.Load() == l.Sequence {
-		return nil
+	if r.ready.Load() >= l.Sequence {
+		return nil // a later one's state stays: whoever is still at this one is refused
 	}
 	start := r.raft.Descriptor().Start
 	state := r.server.Engines.State
@@ -158,6 +160,9 @@ func (r *replica) prepare(l *raftstore.Lease) error {
 	if err != nil {
 		return err
 	}
+	if err := r.intents.load(l.Sequence, state, r.raft.Descriptor()); err != nil {
+		return err
+	}
 	r.aborted = aborted
 	r.abortedSize.Store(int64(len(aborted)))
 	r.raiseGCThreshold(threshold)
@@ -166,6 +171,9 @@ func (r *replica) prepare(l *raftstore.Lease) error {
 	r.ready.Store(l.Sequence)
 	return nil
 }
+
+// lockCount returns how many intents the range has, as applied.
+func (r *replica) lockCount() int64 { return r.raft.Statistics().LockCount }
 
 func (r *replica) raiseGCThreshold(ts hlc.Timestamp) {
 	for {

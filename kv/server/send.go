@@ -141,6 +141,7 @@ type execution struct {
 	// that are taken.
 	resolvesAtEnd bool
 	hasLocks      bool                // there may be intents on the range
+	lockedKeys    [][]byte            // of the batch; see intentKeys.narrow
 	writtenKeys   map[string]struct{} // see written; nil: not made
 
 	reader  *mvcc.Reader
@@ -196,9 +197,10 @@ func (x *execution) release() {
 	x.effects.reset()
 	clear(x.request.Latches)
 	clear(x.request.Locks)
+	clear(x.lockedKeys)
 	x.writer.Reset()
 	*x = execution{
-		effects: x.effects, writer: x.writer,
+		effects: x.effects, writer: x.writer, lockedKeys: x.lockedKeys[:0],
 		request: concurrency.Request{Latches: x.request.Latches[:0], Locks: x.request.Locks[:0]},
 	}
 	executions.Put(x)

@@ -206,6 +206,7 @@ func (s *Server) DescriptorChanged(raft *raftstore.Replica) {
 func (s *Server) Split(leftRaft, rightRaft *raftstore.Replica) {
 	left, right := s.replicaOf(leftRaft), s.replicaOf(rightRaft)
 	right.reads.raise(left.reads.handOn())
+	left.intents.split(rightRaft.Descriptor().Start)
 	left.locks.Split(rightRaft.Descriptor().Start, right.locks)
 	s.tellFirstRange(leftRaft)
 	s.queues.wake()

@@ -235,7 +235,7 @@ func (x *execution) declareRequest(q *concurrency.Request, r *kvpb.Request, span
 		latch(recordSpan(&x.txn.TxnMeta), true, hlc.Timestamp{})
 		// Without any intent on the range the transaction has none here: its own
 		// were applied before it ends.
-		x.resolvesAtEnd = x.replica.raft.Statistics().LockCount != 0
+		x.resolvesAtEnd = x.replica.lockCount() != 0
 		if !x.resolvesAtEnd {
 			return
 		}
