@@ -84,8 +84,14 @@ func (s *Session) commit(ctx context.Context) error {
 	if err := s.holdCursors(ctx); err != nil {
 		return err
 	}
-	s.closePortals(func(p *portal) bool { return !p.held })
+	ended := func(p *portal) bool { return !p.held }
 	if s.tx.kv != nil {
+		// They read no more, but may be run again if this fails.
+		for _, p := range s.portals {
+			if ended(p) {
+				_ = s.stopPortal(p)
+			}
+		}
 		if err := s.tx.catalog.BeforeCommit(ctx); err != nil {
 			return err
 		}
@@ -95,6 +101,7 @@ func (s *Session) commit(ctx context.Context) error {
 		}
 		s.tx.catalog.Committed(ctx)
 	}
+	s.closePortals(ended)
 	s.current = s.lasting
 	s.settle()
 	return nil
