@@ -105,39 +105,91 @@ func (r *Router) sendDivided(ctx context.Context, b *kvpb.BatchRequest, pauses *
 	return r.sendParts(ctx, b, parts)
 }
 
-// sendThenEnd sends the writes of a transaction, then its EndTxn.
+// sendThenEnd sends the writes of a transaction on other ranges than its
+// record's, then its EndTxn with the writes on that range: those become
+// versions at once, without an intent before.
 func (r *Router) sendThenEnd(ctx context.Context, b *kvpb.BatchRequest, pauses *backoff) (*kvpb.BatchResponse, error) {
-	last := len(b.Requests) - 1
-	before := *b
-	before.Requests = b.Requests[:last:last]
-	before.CanForwardReadTimestamp = false
-	response, err := r.send(ctx, &before, pauses)
+	before, end, err := r.splitEnd(ctx, b)
 	if err != nil {
 		return nil, err
 	}
-	end := *b
-	end.Requests = b.Requests[last:]
-	if response.Txn != nil {
-		end.Txn = response.Txn
-	}
-	ended, err := r.send(ctx, &end, pauses)
+	early := *b
+	early.Requests, early.CanForwardReadTimestamp = before.requests, false
+	response, err := r.send(ctx, &early, pauses)
 	if err != nil {
-		if e, ok := errors.AsType[*kvpb.Error](err); ok {
+		return nil, before.mapIndex(err)
+	}
+	late := *b
+	late.Requests = end.requests
+	if response.Txn != nil {
+		late.Txn = response.Txn
+	}
+	ended, err := r.send(ctx, &late, pauses)
+	if err != nil {
+		err = end.mapIndex(err)
+		if e, ok := errors.AsType[*kvpb.Error](err); ok && e.Txn == nil {
 			moved := *e
-			if moved.Index >= 0 {
-				moved.Index += int32(last)
-			}
-			if moved.Txn == nil {
-				moved.Txn = response.Txn
-			}
+			moved.Txn = response.Txn
 			return nil, &moved
 		}
 		return nil, err
 	}
+	all := make([]kvpb.Response, len(b.Requests))
+	for i, at := range before.indexes {
+		all[at] = response.Responses[i]
+	}
+	for i, at := range end.indexes {
+		all[at] = ended.Responses[i]
+	}
 	response.Txn = mergeTxn(response.Txn, ended.Txn)
 	response.Now = response.Now.Max(ended.Now)
-	response.Responses = append(response.Responses, ended.Responses...)
+	response.Responses = all
 	return response, nil
+}
+
+// splitEnd divides a batch with EndTxn into what must go before it and what
+// goes with it. Neither is empty: the batch spans ranges.
+func (r *Router) splitEnd(ctx context.Context, b *kvpb.BatchRequest) (before, end part, err error) {
+	last := len(b.Requests) - 1
+	if end.known, err = r.find(ctx, b.Requests[last].Key); err != nil {
+		return before, end, err
+	}
+	d := &end.known.descriptor
+	together := true
+	for i := range b.Requests[:last] {
+		// The order of what may overlap must stay.
+		together = together && (isPointWrite(&b.Requests[i]) || !touches(&b.Requests[i], d))
+	}
+	for i := range b.Requests {
+		if q := &b.Requests[i]; i == last || together && d.Contains(q.Key) {
+			end.add(*q, i)
+		} else {
+			before.add(*q, i)
+		}
+	}
+	if len(before.requests) == 0 {
+		// The ranges have changed between two looks.
+		return before, end, errDivideAgain
+	}
+	return before, end, nil
+}
+
+func isPointWrite(q *kvpb.Request) bool {
+	switch q.Kind {
+	case kvpb.Put, kvpb.ConditionalPut, kvpb.Delete, kvpb.Increment:
+		return true
+	default:
+		return false
+	}
+}
+
+// touches reports whether a request works on keys of a range.
+func touches(q *kvpb.Request, d *kvpb.RangeDescriptor) bool {
+	end := spanEnd(q)
+	if len(end) == 0 {
+		return d.Contains(q.Key)
+	}
+	return bytes.Compare(q.Key, d.End) < 0 && bytes.Compare(d.Start, end) < 0
 }
 
 // sendBounded carries out the requests one by one, each from range to range in
@@ -261,6 +313,19 @@ type part struct {
 	indexes  []int // in the divided batch
 }
 
+func (p *part) add(q kvpb.Request, index int) {
+	p.requests = append(p.requests, q)
+	p.indexes = append(p.indexes, index)
+}
+
+// mapIndex makes an error's index that of the divided batch.
+func (p *part) mapIndex(err error) error {
+	if e, ok := errors.AsType[*kvpb.Error](err); ok && e.Index >= 0 && int(e.Index) < len(p.indexes) {
+		return indexed(err, p.indexes[e.Index])
+	}
+	return err
+}
+
 // divide cuts the batch's requests at the bounds of ranges. Within a part the
 // order of the requests is kept.
 func (r *Router) divide(ctx context.Context, b *kvpb.BatchRequest) ([]*part, error) {
@@ -292,8 +357,7 @@ func (r *Router) divide(ctx context.Context, b *kvpb.BatchRequest) ([]*part, err
 			if !over {
 				cut.EndKey = known.descriptor.End
 			}
-			p.requests = append(p.requests, cut)
-			p.indexes = append(p.indexes, i)
+			p.add(cut, i)
 			if over {
 				break
 			}
@@ -314,11 +378,7 @@ func (r *Router) sendParts(ctx context.Context, b *kvpb.BatchRequest, parts []*p
 		one.Requests = p.requests
 		pauses := r.newBackoff()
 		responses[i], failures[i] = r.send(ctx, &one, &pauses)
-		if e, ok := errors.AsType[*kvpb.Error](failures[i]); ok && e.Index >= 0 && int(e.Index) < len(p.indexes) {
-			moved := *e
-			moved.Index = int32(p.indexes[e.Index])
-			failures[i] = &moved
-		}
+		failures[i] = p.mapIndex(failures[i])
 	}
 	var running sync.WaitGroup
 	slots := make(chan struct{}, maxParallel)

@@ -204,10 +204,40 @@ func table(t *testing.T) (*fakeCluster, *Router) {
 	if _, err := r.Send(t.Context(), b); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := c.takeLog(), "1:1 put put put, 2:2 end, 2:2 put put put, 3:3 put put put"; got != want {
+	if got, want := c.takeLog(), "1:1 put put put, 2:2 put put put end, 3:3 put put put"; got != want {
 		t.Fatalf("sent %s, want %s", got, want)
 	}
 	return c, r
+}
+
+// TestWritesGoWithTheEndUnlessTheirOrderMatters: a read on the record's range
+// may be about what the batch writes there.
+func TestWritesGoWithTheEndUnlessTheirOrderMatters(t *testing.T) {
+	c, r := table(t)
+	put := func(key string) kvpb.Request {
+		return kvpb.Request{Kind: kvpb.Put, Key: []byte(key), Value: []byte("w")}
+	}
+	for _, e := range []struct {
+		read kvpb.Request
+		want string
+	}{
+		{kvpb.Request{Kind: kvpb.Get, Key: []byte("\x04e")}, "1:1 put, 2:2 end, 2:2 put get put"},
+		{kvpb.Request{Kind: kvpb.Scan, Key: []byte("\x04a"), EndKey: []byte("\x04e")}, "1:1 put scan, 2:2 end, 2:2 put scan put"},
+		{kvpb.Request{Kind: kvpb.Get, Key: []byte("\x04b")}, "1:1 put get, 2:2 put put end"},
+	} {
+		b := &kvpb.BatchRequest{Header: kvpb.Header{Txn: &kvpb.Transaction{}}, Requests: []kvpb.Request{put("\x04e"), put("\x04a"), e.read, put("\x04f"),
+			{Kind: kvpb.EndTxn, Key: []byte("\x04d"), EndTxn: &kvpb.EndTxnArgs{Commit: true}}}}
+		got, err := r.Send(t.Context(), b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sent := c.takeLog(); sent != e.want {
+			t.Errorf("sent %s, want %s", sent, e.want)
+		}
+		if len(got.Responses) != 5 || e.read.Kind == kvpb.Get && got.Responses[2].Value == nil {
+			t.Errorf("responses are out of order: %+v", got.Responses)
+		}
+	}
 }
 
 func TestScansAreDividedAndPutTogether(t *testing.T) {
