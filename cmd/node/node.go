@@ -95,7 +95,7 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	n := &Node{config: c, started: time.Now(), initialize: make(chan chan error), hasIdentity: make(chan struct{}),
+	n := &Node{config: c, started: time.Unix(0, c.Clock()), initialize: make(chan chan error), hasIdentity: make(chan struct{}),
 		serving: make(chan struct{}), failed: make(chan error, 1), clock: hlc.NewClock(c.Clock, c.MaxOffset)}
 	if err := n.start(ctx); err != nil {
 		n.close()
@@ -141,7 +141,7 @@ func (n *Node) start(ctx context.Context) error {
 		}
 	}
 	n.directory = cluster.NewDirectory(n.identity.ClusterID, cluster.Node{
-		ID: n.identity.Node, Incarnation: time.Now().UnixNano(), RPCAddress: n.rpcAddress, SQLAddress: n.sqlAddress,
+		ID: n.identity.Node, Incarnation: n.started.UnixNano(), RPCAddress: n.rpcAddress, SQLAddress: n.sqlAddress,
 		HTTPAddress: n.httpListener.Addr().String(), Locality: n.config.Locality, Version: Version, StartedAt: n.started,
 		Stores: []cluster.Store{{ID: n.identity.Store}},
 	}, time.Now)

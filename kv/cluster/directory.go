@@ -41,16 +41,17 @@ type Node struct {
 	ID kvpb.NodeID `json:"id"`
 	// Incarnation is the node's wall clock in nanoseconds when it started.
 	// Heartbeat counts up within it. Later records have the greater pair.
-	Incarnation int64     `json:"incarnation"`
-	Heartbeat   int64     `json:"heartbeat"`
-	RPCAddress  string    `json:"rpcAddress"`
-	SQLAddress  string    `json:"sqlAddress"`
-	HTTPAddress string    `json:"httpAddress"`
-	Locality    string    `json:"locality,omitempty"`
-	Version     string    `json:"version"`
-	StartedAt   time.Time `json:"startedAt"`
-	Draining    bool      `json:"draining,omitempty"`
-	Stores      []Store   `json:"stores"`
+	Incarnation int64  `json:"incarnation"`
+	Heartbeat   int64  `json:"heartbeat"`
+	RPCAddress  string `json:"rpcAddress"`
+	SQLAddress  string `json:"sqlAddress"`
+	HTTPAddress string `json:"httpAddress"`
+	Locality    string `json:"locality,omitempty"`
+	Version     string `json:"version"`
+	// StartedAt is by the node's own clock, as its transactions' timestamps are.
+	StartedAt time.Time `json:"startedAt"`
+	Draining  bool      `json:"draining,omitempty"`
+	Stores    []Store   `json:"stores"`
 }
 
 func (n *Node) newerThan(incarnation, heartbeat int64) bool {
@@ -163,6 +164,11 @@ func (d *Directory) Learn(nodes []Node, firstRange *kvpb.RangeDescriptor) {
 	now := d.now()
 	for _, n := range nodes {
 		if n.ID == d.self.ID {
+			if n.newerThan(d.self.Incarnation, d.self.Heartbeat) {
+				// Of an earlier life, in which the node's clock was ahead of now:
+				// others would take nothing from this life for news.
+				d.self.Incarnation, d.self.Heartbeat = n.Incarnation, n.Heartbeat+1
+			}
 			continue
 		}
 		e := d.peers[n.ID]
@@ -227,6 +233,21 @@ func (d *Directory) Nodes() []Status {
 	}
 	slices.SortFunc(all, func(a, b Status) int { return int(a.ID - b.ID) })
 	return all
+}
+
+// Status returns what is known of one node; false if it was never heard of.
+func (d *Directory) Status(id kvpb.NodeID) (Status, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if id == d.self.ID {
+		return Status{Node: d.self, Live: true}, true
+	}
+	e := d.peers[id]
+	if e == nil {
+		return Status{}, false
+	}
+	silent := d.now().Sub(e.risen)
+	return Status{Node: e.node, Live: silent < DeadAfter, Silent: silent}, true
 }
 
 // Self returns the node's own record.

@@ -78,6 +78,23 @@ func TestRestartedNodeReplacesItsOldRecord(t *testing.T) {
 	}
 }
 
+// TestRestartWithAClockSetBack: the new life's records are news to the others
+// although its clock reads less than the old one's did.
+func TestRestartWithAClockSetBack(t *testing.T) {
+	clock := &fakeClock{}
+	a := newNode(1, clock)
+	ahead := NewDirectory("c", Node{ID: 2, Incarnation: 9, RPCAddress: "n2"}, clock.now)
+	exchange(ahead, a)
+	restarted := NewDirectory("c", Node{ID: 2, Incarnation: 5, RPCAddress: "elsewhere"}, clock.now)
+	for range 2 {
+		restarted.Beat(nil)
+		exchange(restarted, a)
+	}
+	if s, ok := a.Status(2); !ok || s.RPCAddress != "elsewhere" || !s.Live {
+		t.Fatalf("%+v", s)
+	}
+}
+
 func TestFirstRangeOnlyMovesToHigherGenerations(t *testing.T) {
 	clock := &fakeClock{}
 	a, b := newNode(1, clock), newNode(2, clock)

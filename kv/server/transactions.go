@@ -17,10 +17,13 @@ import (
 // A transaction counts as abandoned when its record has not been heartbeaten
 // for recordExpiry, or, without a record, when it is older than that and a
 // pusher has waited for firstHeartbeat: a transaction that holds locks sends
-// its first heartbeat within a second.
+// its first heartbeat within a second. Where the node of its coordinator is
+// known to be in a later life, it is abandoned at once; where that node has been
+// silent for silentExpiry, as soon as the record is as old.
 const (
 	recordExpiry   = 5 * time.Second
 	firstHeartbeat = 2500 * time.Millisecond
+	silentExpiry   = 2500 * time.Millisecond
 )
 
 func recordKey(t *kvpb.TxnMeta) []byte {
@@ -204,6 +207,10 @@ func (x *execution) pushee(meta *kvpb.TxnMeta) (t *kvpb.Transaction, recorded bo
 // abandoned reports whether nobody drives the transaction any more.
 func (x *execution) abandoned(t *kvpb.Transaction, recorded bool) bool {
 	now := x.began.WallTime
+	if restarted, silent := x.server.coordinator(&t.TxnMeta); restarted ||
+		silent && t.LastHeartbeat.Max(t.MinTimestamp).WallTime+int64(silentExpiry) < now {
+		return true
+	}
 	if recorded {
 		return t.LastHeartbeat.Max(t.MinTimestamp).WallTime+int64(recordExpiry) < now
 	}
@@ -212,6 +219,21 @@ func (x *execution) abandoned(t *kvpb.Transaction, recorded bool) bool {
 	}
 	wall := time.Unix(0, now)
 	return wall.Sub(x.server.ended.firstWait(t.ID, wall)) > firstHeartbeat
+}
+
+// coordinator reports whether the node that drives the transaction has been
+// started since the transaction began, and whether it has been silent for a
+// while.
+func (s *Server) coordinator(t *kvpb.TxnMeta) (restarted, silent bool) {
+	if s.Directory == nil || t.Gateway == 0 {
+		return false, false
+	}
+	node, known := s.Directory.Status(t.Gateway)
+	if !known {
+		return false, false
+	}
+	restarted = !node.StartedAt.IsZero() && t.MinTimestamp.WallTime < node.StartedAt.UnixNano()
+	return restarted, node.Silent > silentExpiry
 }
 
 // pushTxn carries out a push, or fails with *kvpb.TransactionPushError.

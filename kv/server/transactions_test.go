@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/cairndb/cairn/kv/cluster"
 	"github.com/cairndb/cairn/kv/kvpb"
 	"github.com/cairndb/cairn/txn/hlc"
 )
@@ -141,6 +142,35 @@ func TestAbandonedTransactionGivesWay(t *testing.T) {
 		_, err = c.read(ctx, x, "\x04b", nil)
 		detail[*kvpb.TransactionAbortedError](c.t, err)
 		must[*kvpb.Transaction](c.t)(c.end(ctx, x, false))
+	})
+}
+
+// TestCoordinatorsThatAreGoneGiveWayAtOnce: nobody waits long for a transaction
+// whose node was started anew, or has fallen silent.
+func TestCoordinatorsThatAreGoneGiveWayAtOnce(t *testing.T) {
+	withOneStore(t, nil, func(c *testCluster, n *testNode, ctx context.Context) {
+		wait := func(name byte, key string, far cluster.Node) time.Duration {
+			n.directory.Learn([]cluster.Node{far}, nil)
+			x := newTxn(n, name, key)
+			x.Gateway = far.ID
+			must[*kvpb.Transaction](c.t)(c.lay(ctx, x, key, "x"))
+			if far.Incarnation > 1 {
+				time.Sleep(time.Millisecond)
+				far.StartedAt, far.Heartbeat = time.Now(), 2
+				n.directory.Learn([]cluster.Node{far}, nil)
+			}
+			begin := time.Now()
+			if err := c.put(ctx, key, "y"); err != nil {
+				c.t.Fatal(err)
+			}
+			return time.Since(begin)
+		}
+		if took := wait(1, "\x04a", cluster.Node{ID: 7, Incarnation: 1}); took > silentExpiry+2*time.Second {
+			c.t.Errorf("the next writer waited %s for a node that is silent", took)
+		}
+		if took := wait(2, "\x04b", cluster.Node{ID: 8, Incarnation: 2}); took > 100*time.Millisecond {
+			c.t.Errorf("the next writer waited %s for a node that was started anew", took)
+		}
 	})
 }
 
