@@ -13,9 +13,10 @@ import (
 // cursor is what DECLARE adds to a portal: a position, and the rows read so far
 // where it may go back or outlive its transaction.
 type cursor struct {
-	hold bool
-	keep keeping
-	rows [][]types.Datum // kept ones, from the first
+	hold     bool
+	noScroll bool // declared so: it never goes back
+	keep     keeping
+	rows     [][]types.Datum // kept ones, from the first
 	// memory is how many bytes are accounted for rows.
 	memory int64
 	// position is the row the cursor stands on, from 1; 0: before the first;
@@ -76,7 +77,7 @@ func (s *Session) runDeclare(ctx context.Context, n *parser.DeclareCursor, p *pr
 	case n.Scroll || n.Hold:
 		portal.cursor.keep = keepAll
 	case n.NoScroll:
-		portal.cursor.keep = keepNone
+		portal.cursor.keep, portal.cursor.noScroll = keepNone, true
 	}
 	portal.executable = executable
 	if err := s.runExecutable(ctx, portal); err != nil {
@@ -148,6 +149,10 @@ func (s *Session) readRow(ctx context.Context, p *portal) ([]types.Datum, error)
 	return row, nil
 }
 
+func errForwardOnly() error {
+	return pgerror.New(pgerror.ObjectNotInPrerequisiteState, "cursor can only scan forward").WithHint("Declare it with SCROLL option to enable backward scan.")
+}
+
 // row returns row n (from 1) of a cursor, nil past the end.
 func (s *Session) row(ctx context.Context, p *portal, n int64) ([]types.Datum, error) {
 	c := p.cursor
@@ -156,7 +161,7 @@ func (s *Session) row(ctx context.Context, p *portal, n int64) ([]types.Datum, e
 	}
 	if n <= c.read {
 		if c.keep == keepNone {
-			return nil, pgerror.New(pgerror.ObjectNotInPrerequisiteState, "cursor can only scan forward").WithHint("Declare it with SCROLL option to enable backward scan.")
+			return nil, errForwardOnly()
 		}
 		return c.rows[n-1], nil
 	}
@@ -174,6 +179,9 @@ func (s *Session) fetch(ctx context.Context, p *portal, n int64, emit func([]typ
 	c := p.cursor
 	step := int64(1)
 	if n < 0 {
+		if c.noScroll {
+			return 0, errForwardOnly()
+		}
 		step, n = -1, -n
 	}
 	for count < n {

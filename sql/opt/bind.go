@@ -29,6 +29,10 @@ type binder struct {
 	writes bool
 	// keep leaves expressions as they are written: for deparsing.
 	keep bool
+	// around is what stands around what is being bound.
+	around surroundings
+	// later are the tables of WITH clauses that are still to come.
+	later []*parser.CommonTable
 	// viewDepth counts the views being expanded.
 	viewDepth int
 	// estimates are the tables that the statement reads, for what is known of

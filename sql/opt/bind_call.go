@@ -183,6 +183,9 @@ func (b *binder) aggregate(s *space, name string, e *parser.Call) (Scalar, error
 	if !level.place.aggregates {
 		return nil, b.fail(e.Position, pgerror.Grouping, "aggregate functions are not allowed in %s", level.place.name)
 	}
+	if slices.ContainsFunc(level.mentioned, func(r *relation) bool { return r.recursive }) {
+		return nil, b.fail(e.Position, pgerror.InvalidRecursion, "aggregate functions are not allowed in a recursive query's recursive term")
+	}
 	if level.insideAggregate && level != s {
 		return nil, b.fail(e.Position, pgerror.Grouping, "aggregate function calls cannot be nested")
 	}
@@ -347,7 +350,7 @@ func (b *binder) usingDirection(o parser.OrderItem) (bool, error) {
 	case ">":
 		return true, nil
 	}
-	return false, b.fail(leftmost(o.Expression), pgerror.WrongObjectType, "operator %s is not a valid ordering operator", o.Using).
+	return false, b.fail(o.UsingPosition, pgerror.WrongObjectType, "operator %s is not a valid ordering operator", o.Using).
 		WithHint("Ordering operators must be \"<\" or \">\" members of btree operator families.")
 }
 

@@ -1,6 +1,7 @@
 package opt
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/cairndb/cairn/sql/catalog"
@@ -92,7 +93,7 @@ func (b *binder) tableReference(s *space, e *parser.TableReference) (Node, []*re
 		if e.Alias == nil {
 			r.schema = b.schemaName(d, e.Schema)
 		}
-		if err := b.aliasColumns(r, e.Alias, e.Position); err != nil {
+		if err := b.aliasColumns(r, e.Alias); err != nil {
 			return nil, nil, err
 		}
 		return node, []*relation{r}, nil
@@ -105,14 +106,14 @@ func (b *binder) tableReference(s *space, e *parser.TableReference) (Node, []*re
 		if e.Alias == nil {
 			r.schema = b.schemaName(d, e.Schema)
 		}
-		return q.node, []*relation{r}, b.aliasColumns(r, e.Alias, e.Position)
+		return q.node, []*relation{r}, b.aliasColumns(r, e.Alias)
 	case *catalog.Sequence:
 		q, err := b.sequence(d)
 		if err != nil {
 			return nil, nil, err
 		}
 		r := b.queryRelation(s, name, q)
-		return q.node, []*relation{r}, b.aliasColumns(r, e.Alias, e.Position)
+		return q.node, []*relation{r}, b.aliasColumns(r, e.Alias)
 	}
 	return nil, nil, b.fail(e.Position, pgerror.WrongObjectType, "cannot open relation %q", e.Name)
 }
@@ -125,7 +126,12 @@ func (b *binder) resolve(n parser.TableName) (catalog.Relation, error) {
 		return nil, b.positioned(err, n.Position)
 	}
 	if found == nil {
-		return nil, b.positioned(catalog.UndefinedTable(name), n.Position)
+		err := b.positioned(catalog.UndefinedTable(name), n.Position)
+		if e, ok := errors.AsType[*pgerror.Error](err); ok && n.Schema == "" && slices.ContainsFunc(b.later, func(t *parser.CommonTable) bool { return t.Name == n.Name }) {
+			return nil, e.WithDetail("There is a WITH item named %q, but it cannot be referenced from this part of the query.", n.Name).
+				WithHint("Use WITH RECURSIVE, or re-order the WITH items to remove forward references.")
+		}
+		return nil, err
 	}
 	b.used(found)
 	return found, nil
@@ -190,7 +196,7 @@ func (b *binder) queryRelation(s *space, name string, q *query) *relation {
 }
 
 // aliasColumns renames a relation's columns.
-func (b *binder) aliasColumns(r *relation, alias *parser.Alias, at parser.Position) error {
+func (b *binder) aliasColumns(r *relation, alias *parser.Alias) error {
 	if alias == nil || len(alias.Columns) == 0 {
 		return nil
 	}
@@ -208,7 +214,7 @@ func (b *binder) aliasColumns(r *relation, alias *parser.Alias, at parser.Positi
 		visible++
 	}
 	if len(alias.Columns) > visible {
-		return b.fail(at, pgerror.InvalidColumnReference, "table %q has %d columns available but %d columns specified", r.name, visible, len(alias.Columns))
+		return pgerror.Newf(pgerror.InvalidColumnReference, "table %q has %d columns available but %d columns specified", r.name, visible, len(alias.Columns))
 	}
 	return nil
 }
@@ -294,11 +300,19 @@ func (b *binder) subqueryReference(s *space, e *parser.SubqueryReference) (Node,
 	}
 	r := b.queryRelation(s, name, q)
 	r.nameVisible = e.Alias != nil
-	return q.node, []*relation{r}, b.aliasColumns(r, e.Alias, parser.NoPosition)
+	return q.node, []*relation{r}, b.aliasColumns(r, e.Alias)
 }
 
 func (b *binder) join(s *space, e *parser.Join) (Node, []*relation, error) {
-	left, leftRelations, err := b.tableExpression(s, e.Left)
+	side := func(e parser.TableExpression, nullable bool) (Node, []*relation, error) {
+		before := b.around.nullableSides
+		defer func() { b.around.nullableSides = before }()
+		if nullable {
+			b.around.nullableSides++
+		}
+		return b.tableExpression(s, e)
+	}
+	left, leftRelations, err := side(e.Left, e.Kind == parser.RightJoin || e.Kind == parser.FullJoin)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -306,7 +320,7 @@ func (b *binder) join(s *space, e *parser.Join) (Node, []*relation, error) {
 	setLateral(leftRelations, true, e.Kind == parser.InnerJoin || e.Kind == parser.LeftJoin)
 	outside := s.relations
 	s.relations = append(slices.Clone(outside), leftRelations...)
-	right, rightRelations, err := b.tableExpression(s, e.Right)
+	right, rightRelations, err := side(e.Right, e.Kind == parser.LeftJoin || e.Kind == parser.FullJoin)
 	s.relations = outside
 	if err != nil {
 		return nil, nil, err

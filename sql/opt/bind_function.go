@@ -31,7 +31,9 @@ func (b *binder) functionReference(s *space, e *parser.FunctionReference) (Node,
 		if len(functions) == 1 {
 			r.scalar = len(columns) == 1 && len(set.Function.returnTypes()) == 0 && len(definitions) == 0
 		}
-		if e.Alias != nil && len(functions) == 1 && r.scalar {
+		if f := set.Function.Bound; f != nil && f.OutName != "" && r.scalar {
+			columns[0] = f.OutName
+		} else if e.Alias != nil && len(functions) == 1 && r.scalar {
 			columns[0] = e.Alias.Name
 		}
 		for j, id := range set.Columns {
@@ -45,7 +47,7 @@ func (b *binder) functionReference(s *space, e *parser.FunctionReference) (Node,
 		node.Ordinality = b.newColumn("ordinality", types.Int8, columnLabel{space: s, relation: r.name, column: "ordinality"})
 		r.columns = append(r.columns, relationColumn{name: "ordinality", value: b.variable(node.Ordinality)})
 	}
-	err := b.aliasColumns(r, e.Alias, e.Position)
+	err := b.aliasColumns(r, e.Alias)
 	if b.trace != nil {
 		names := []string{r.name}
 		for _, c := range r.columns {

@@ -2,6 +2,7 @@ package opt
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/cairndb/cairn/sql/catalog"
 	"github.com/cairndb/cairn/sql/parser"
@@ -127,6 +128,20 @@ func (x *insertion) countColumns(n int, at func(int) parser.Position) error {
 
 // valuesSource binds VALUES: each value takes the type of its column, and
 // DEFAULT stands for the column's default.
+// mention is the target as hints see it: nothing can refer to it yet.
+func (x *insertion) mention() *relation {
+	r := &relation{name: x.table.Name, table: x.table}
+	if x.e.Alias != "" {
+		r.name = x.e.Alias
+	}
+	for i := range x.table.Columns {
+		if c := &x.table.Columns[i]; !c.Dropped && c.State == catalog.Public {
+			r.columns = append(r.columns, relationColumn{name: c.Name, hidden: c.Hidden})
+		}
+	}
+	return r
+}
+
 func (x *insertion) valuesSource(v *parser.Values) error {
 	b := x.b
 	width := len(v.Rows[0])
@@ -134,6 +149,8 @@ func (x *insertion) valuesSource(v *parser.Values) error {
 		return err
 	}
 	x.s.place = placeValues
+	x.s.mentioned = []*relation{x.mention()}
+	defer func() { x.s.mentioned = nil }()
 	defaults := make([]Scalar, width)
 	rows := make([][]Scalar, len(v.Rows))
 	for i, r := range v.Rows {
@@ -413,6 +430,8 @@ func (b *binder) checks(t *catalog.Table, row []TableColumn) ([]Check, error) {
 		}
 		out = append(out, Check{Name: k.Name, Expr: v})
 	}
+	// The first that fails is the error: PostgreSQL checks them by name.
+	slices.SortStableFunc(out, func(a, b Check) int { return strings.Compare(a.Name, b.Name) })
 	return out, nil
 }
 

@@ -21,7 +21,7 @@ func (b *binder) changedRows(s *space, t *catalog.Table, name parser.TableName, 
 		r.schema = b.schemaName(t, name.Schema)
 	}
 	var node Node = r.scan
-	if err := b.aliasColumns(r, alias, name.Position); err != nil {
+	if err := b.aliasColumns(r, alias); err != nil {
 		return nil, nil, err
 	}
 	if err := b.addRelations(s, []*relation{r}); err != nil {

@@ -1,6 +1,8 @@
 package opt
 
 import (
+	"slices"
+
 	"github.com/cairndb/cairn/sql/parser"
 	"github.com/cairndb/cairn/sql/pgerror"
 	"github.com/cairndb/cairn/sql/types"
@@ -27,7 +29,12 @@ type boundTable struct {
 	work       *WorkTable
 	recursive  recursiveState
 	referenced bool
+	// around is what stood around the recursive term when its binding began.
+	around surroundings
 }
+
+// surroundings are what a recursive reference must not stand in.
+type surroundings struct{ subqueries, nullableSides int }
 
 // recursiveState says where in a recursive table's query the binder is.
 type recursiveState uint8
@@ -62,7 +69,12 @@ func (b *binder) withTables(s *space, w *parser.With, body func() (*query, error
 				return nil, b.fail(t.Position, pgerror.DuplicateAlias, "WITH query name %q specified more than once", t.Name)
 			}
 		}
+		before := b.later
+		if !w.Recursive {
+			b.later = append(slices.Clone(before), w.Tables[i:]...)
+		}
 		bound, err := b.commonTable(s, t, w.Recursive)
+		b.later = before
 		if err != nil {
 			return nil, err
 		}
@@ -185,7 +197,7 @@ func (b *binder) recursiveTable(s *space, e parser.Query, bound *boundTable) (*q
 	if err := b.nameColumns(left, t); err != nil {
 		return nil, err
 	}
-	bound.recursive, bound.columns, bound.work = inStep, left.columns, &WorkTable{Name: t.Name}
+	bound.recursive, bound.columns, bound.work, bound.around = inStep, left.columns, &WorkTable{Name: t.Name}, b.around
 	right, err := b.operand(s, union.Right)
 	if err != nil {
 		return nil, err
@@ -263,8 +275,14 @@ func (b *binder) commonReference(s *space, t *boundTable, e *parser.TableReferen
 	case inInitial:
 		return nil, nil, b.fail(e.Position, pgerror.InvalidRecursion, "recursive reference to query %q must not appear within its non-recursive term", t.parsed.Name)
 	case inStep:
-		if t.referenced {
+		if t.referenced && b.around.subqueries == t.around.subqueries {
 			return nil, nil, b.fail(e.Position, pgerror.InvalidRecursion, "recursive reference to query %q must not appear more than once", t.parsed.Name)
+		}
+		if b.around.subqueries > t.around.subqueries {
+			return nil, nil, b.fail(e.Position, pgerror.InvalidRecursion, "recursive reference to query %q must not appear within a subquery", t.parsed.Name)
+		}
+		if b.around.nullableSides > t.around.nullableSides {
+			return nil, nil, b.fail(e.Position, pgerror.InvalidRecursion, "recursive reference to query %q must not appear within an outer join", t.parsed.Name)
 		}
 		t.referenced = true
 		q = fresh()
@@ -289,8 +307,8 @@ func (b *binder) commonReference(s *space, t *boundTable, e *parser.TableReferen
 		q.node = &CommonScan{Table: t.table, Columns: ids(q)}
 	}
 	r := b.queryRelation(s, name, q)
-	r.query = false
-	return q.node, []*relation{r}, b.aliasColumns(r, e.Alias, e.Position)
+	r.query, r.recursive = false, t.recursive == inStep
+	return q.node, []*relation{r}, b.aliasColumns(r, e.Alias)
 }
 
 func isRecursive(n Node) bool {

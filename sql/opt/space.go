@@ -84,6 +84,8 @@ type relation struct {
 	scan *Scan
 	// query: a subquery or view.
 	query bool
+	// recursive: what a recursive query reads of itself.
+	recursive bool
 }
 
 // relationColumn is a column of a relation.

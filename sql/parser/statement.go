@@ -148,6 +148,8 @@ type OrderItem struct {
 	// NullsFirst is as written, or PostgreSQL's default for the direction.
 	NullsFirst bool
 	Using      string // ORDER BY x USING op
+	// UsingPosition is where op stands.
+	UsingPosition Position
 }
 
 // Lock is FOR UPDATE|NO KEY UPDATE|SHARE|KEY SHARE [OF …] [NOWAIT|SKIP LOCKED].

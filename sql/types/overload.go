@@ -82,6 +82,9 @@ type Overload struct {
 	// ReturnNames are the columns' names of a function that returns a record with
 	// fixed columns, in ReturnTypes; else both are nil.
 	ReturnNames []string
+	// OutName is the name of the one OUT parameter of a function that returns a
+	// value; "" for most.
+	OutName string
 	ReturnTypes []*T
 	// Volatility is 'i'mmutable, 's'table or 'v'olatile; 0 is read as immutable.
 	Volatility byte

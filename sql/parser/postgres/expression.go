@@ -293,6 +293,7 @@ func (c *converter) orderBy(list []*pg.Node) []parser.OrderItem {
 			return nil
 		}
 		item := parser.OrderItem{Expression: c.expression(s.Node), Descending: s.SortbyDir == pg.SortByDir_SORTBY_DESC, Using: last(names(s.UseOp))}
+		item.UsingPosition = position(s.Location)
 		item.NullsFirst = nullsFirst(s.SortbyNulls, item.Descending)
 		out = append(out, item)
 	}

@@ -6,6 +6,7 @@ import (
 	pg "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/cairndb/cairn/sql/parser"
+	"github.com/cairndb/cairn/sql/pgerror"
 )
 
 func typeOf(v any) string { return fmt.Sprintf("%T", v) }
@@ -26,7 +27,7 @@ func (c *converter) selectStatement(s *pg.SelectStmt) parser.Query {
 		return nil
 	}
 	if s.IntoClause != nil {
-		c.unsupported("SELECT INTO", s.IntoClause.GetRel().GetLocation())
+		c.fail(pgerror.New(pgerror.Syntax, "SELECT ... INTO is not allowed here").WithPosition(parser.Character(c.text, position(s.IntoClause.GetRel().GetLocation()))))
 		return nil
 	}
 	tail := parser.Tail{OrderBy: c.orderBy(s.SortClause), Limit: c.limit(s.LimitCount), Offset: c.expression(s.LimitOffset),

@@ -16,6 +16,10 @@ func (c *converter) statement(n *pg.Node) parser.Node {
 	}
 	switch v := n.Node.(type) {
 	case *pg.Node_SelectStmt:
+		if into := takeInto(v.SelectStmt); into != nil {
+			return &parser.CreateTable{Name: c.tableName(into.GetRel()), Temporary: into.GetRel().GetRelpersistence() == "t", As: c.selectStatement(v.SelectStmt),
+				Options: c.options(into.GetOptions()), OnCommit: onCommit(into.GetOnCommit())}
+		}
 		return c.selectStatement(v.SelectStmt)
 	case *pg.Node_InsertStmt:
 		return c.insert(v.InsertStmt)
@@ -255,6 +259,19 @@ const (
 	cursorAsensitive  = 0x0010
 	cursorHold        = 0x0020
 )
+
+// takeInto takes INTO out of a SELECT, or out of the first one of a UNION, that
+// it makes a CREATE TABLE AS; nil if there is none.
+func takeInto(s *pg.SelectStmt) *pg.IntoClause {
+	for s.GetLarg() != nil {
+		s = s.Larg
+	}
+	into := s.GetIntoClause()
+	if into != nil {
+		s.IntoClause = nil
+	}
+	return into
+}
 
 func (c *converter) declareCursor(d *pg.DeclareCursorStmt) parser.Node {
 	o := d.Options

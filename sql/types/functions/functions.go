@@ -161,6 +161,7 @@ func (f *fact) complete(o *types.Overload) {
 		o.ReturnTypes = append(o.ReturnTypes, typeNamed(typeName))
 	}
 	if len(o.ReturnTypes) == 1 {
+		o.OutName = o.ReturnNames[0]
 		o.ReturnTypes, o.ReturnNames = nil, nil
 	}
 	o.WithinGroup = f.withinGroup
