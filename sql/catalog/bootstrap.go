@@ -9,7 +9,8 @@ import (
 )
 
 // Bootstrap writes what every cluster is born with: the database and the role
-// postgres, the schema public. It does nothing where that is there.
+// postgres, the schema public and the role that owns it, whose only member is
+// the owner of the database. It does nothing where that is there.
 func Bootstrap(ctx context.Context, t *txn.Txn) error {
 	responses, err := t.Send(ctx, &txn.Batch{Requests: []kvpb.Request{{Kind: kvpb.Get, Key: epochKey, Lock: kvpb.LockUpdate}}})
 	if err != nil {
@@ -21,9 +22,10 @@ func Bootstrap(ctx context.Context, t *txn.Txn) error {
 	born := []Descriptor{
 		&Role{Header: Header{ID: BootstrapSuperuserID, Name: DefaultSuperuserName, Version: 1},
 			Superuser: true, CreateDB: true, CreateRole: true, Login: true, Inherit: true, ConnLimit: -1},
+		&Role{Header: Header{ID: DatabaseOwnerRoleID, Name: DatabaseOwnerRoleName, Version: 1}, Inherit: true, ConnLimit: -1},
 		&Database{Header: Header{ID: PostgresDatabaseID, Name: DefaultDatabaseName, Version: 1, Owner: DefaultSuperuserName,
 			Comment: "default administrative connection database"}},
-		&Schema{Header: Header{ID: PublicSchemaID, Name: PublicSchemaName, Version: 1, Owner: DefaultSuperuserName,
+		&Schema{Header: Header{ID: PublicSchemaID, Name: PublicSchemaName, Version: 1, Owner: DatabaseOwnerRoleName,
 			Comment: "standard public schema"}, Database: PostgresDatabaseID},
 	}
 	batch := &txn.Batch{Requests: []kvpb.Request{{Kind: kvpb.Put, Key: epochKey, Value: encodeEpoch(1)}}}

@@ -30,6 +30,8 @@ const (
 	PgToastSchemaID       ID = 99
 	FirstUserID           ID = 16384
 	BootstrapSuperuserID  ID = 10
+	DatabaseOwnerRoleID   ID = 6171
+	DatabaseOwnerRoleName    = "pg_database_owner"
 	PgCatalogSchemaName      = "pg_catalog"
 	InformationSchemaName    = "information_schema"
 	PublicSchemaName         = "public"

@@ -11,7 +11,9 @@
 // JSON document; a name is one pair under keys.NamespacePrefix, which makes it
 // unique within its parent. Both are ordinary transactional rows: DDL is as
 // atomic as any other statement. Each transaction that writes a descriptor
-// also increments the schema epoch, so DDL transactions exclude each other.
+// also increments the schema epoch as the last thing before it commits
+// (Transaction.BeforeCommit), so that nodes know by one read whether they are
+// up to date.
 //
 // # Leases
 //
@@ -21,7 +23,17 @@
 // refreshed and the older versions that its running transactions still use.
 // Transactions that used the cache must commit before the lease expires
 // (Txn deadline). Manager.WaitForVersion returns when no unexpired lease can
-// use an older version: a schema change takes its next step only then.
+// use an older version: a schema change takes its next step only then. A node
+// that nobody uses lets its lease run out and costs nothing.
+//
+// # Locks
+//
+// A change that running transactions can't bear locks the table
+// (Transaction.Lock): a transaction of its own stores a Fence in the
+// descriptor, all nodes are drained of the versions before, and whoever
+// resolves the table waits until the fence is gone. The changing transaction
+// stores the new version without it, so that commit and unlock are one. The
+// fence of a node whose lease ran out is taken away by whoever meets it.
 //
 // # Ids
 //

@@ -8,6 +8,7 @@ const (
 	ConnectionFailure            = "08006"
 	ProtocolViolation            = "08P01"
 	FeatureNotSupported          = "0A000"
+	InvalidGrantOperation        = "0LP01"
 	CardinalityViolation         = "21000"
 	StringDataRightTruncation    = "22001"
 	NumericValueOutOfRange       = "22003"

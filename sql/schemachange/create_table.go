@@ -47,13 +47,19 @@ func (env *Env) createTable(ctx context.Context, s *parser.CreateTable) (string,
 	if err != nil {
 		return "", err
 	}
-	for i := range s.Like {
-		if err := c.like(ctx, &s.Like[i]); err != nil {
+	likes := s.Like
+	for _, d := range s.Columns {
+		for ; len(likes) > 0 && likes[0].Table.Position < d.Position; likes = likes[1:] {
+			if err := c.like(ctx, &likes[0]); err != nil {
+				return "", err
+			}
+		}
+		if err := c.addColumn(ctx, d); err != nil {
 			return "", err
 		}
 	}
-	for _, d := range s.Columns {
-		if err := c.addColumn(ctx, d); err != nil {
+	for i := range likes {
+		if err := c.like(ctx, &likes[i]); err != nil {
 			return "", err
 		}
 	}
@@ -138,6 +144,7 @@ type tableChange struct {
 	defaults  []pendingExpression // of columns, to be bound when all columns are known
 	generated []pendingExpression
 	keys      []*keySpec
+	copied    []copiedIndex
 	checks    []pendingCheck
 	foreign   []*parser.Constraint
 	// referenced are clones of other tables that foreign keys lead to.
@@ -232,6 +239,9 @@ func (c *tableChange) finish(ctx context.Context) error {
 		}
 		if c.table.Primary.ID == 0 {
 			c.addRowID()
+		}
+		if err := c.makeCopies(ctx); err != nil {
+			return err
 		}
 	}
 	for _, k := range c.foreign {
@@ -490,7 +500,7 @@ func (c *tableChange) like(ctx context.Context, l *parser.LikeTable) error {
 	return nil
 }
 
-// likeIndexes copies keys; plain indexes are made without their names.
+// likeIndexes copies another table's indexes, under names of their own.
 func (c *tableChange) likeIndexes(source *catalog.Table) {
 	names := func(ids []catalog.ColumnID) (out []string) {
 		for _, id := range ids {
@@ -499,18 +509,50 @@ func (c *tableChange) likeIndexes(source *catalog.Table) {
 		return out
 	}
 	add := func(ix *catalog.Index) {
-		k := &keySpec{position: parser.NoPosition, primary: ix.Primary, nullsNotDistinct: ix.NullsNotDistinct, including: names(ix.Stored)}
-		for _, column := range ix.Columns {
-			k.columns = append(k.columns, source.Column(column.Column).Name)
-		}
-		c.keys = append(c.keys, k)
+		c.keys = append(c.keys, &keySpec{position: parser.NoPosition, primary: ix.Primary, nullsNotDistinct: ix.NullsNotDistinct,
+			columns: names(columnsOf(ix)), including: names(ix.Stored)})
 	}
 	if source.Primary.Primary {
 		add(&source.Primary)
 	}
 	for i := range source.Indexes {
-		if ix := &source.Indexes[i]; ix.Unique && ix.State == catalog.Public {
+		ix := &source.Indexes[i]
+		switch {
+		case ix.State != catalog.Public:
+		case ix.Constraint:
 			add(ix)
+		default:
+			c.copied = append(c.copied, copiedIndex{ix, names(columnsOf(ix)), names(ix.Stored)})
 		}
 	}
+}
+
+// copiedIndex is an index of another table (LIKE) that is no constraint.
+type copiedIndex struct {
+	index              *catalog.Index
+	columns, including []string
+}
+
+// makeCopies makes the indexes that LIKE asks for.
+func (c *tableChange) makeCopies(ctx context.Context) error {
+	for _, o := range c.copied {
+		ix := catalog.Index{Unique: o.index.Unique, NullsNotDistinct: o.index.NullsNotDistinct}
+		for i, name := range o.columns {
+			column := o.index.Columns[i]
+			column.Column = c.table.ColumnNamed(name).ID
+			ix.Columns = append(ix.Columns, column)
+		}
+		var err error
+		if ix.Stored, err = c.includedColumns(o.including); err != nil {
+			return err
+		}
+		if ix.Name, err = c.names.relation(ctx, c.table.Name, columnPart(append(slices.Clone(o.columns), o.including...)), "idx", false); err != nil {
+			return err
+		}
+		if err := c.number(ctx, &ix); err != nil {
+			return err
+		}
+		c.table.Indexes = append(c.table.Indexes, ix)
+	}
+	return nil
 }

@@ -102,6 +102,9 @@ func (env *Env) requireOwner(ctx context.Context, d catalog.Descriptor) error {
 
 // isMember reports whether a role has the rights of another.
 func (env *Env) isMember(ctx context.Context, role, of string) (bool, error) {
+	if database := env.Catalog.CurrentDatabase(); of == catalog.DatabaseOwnerRoleName && database != nil {
+		of = database.Owner
+	}
 	seen := map[string]bool{}
 	pending := []string{role}
 	for len(pending) > 0 {

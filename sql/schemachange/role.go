@@ -319,7 +319,7 @@ func (env *Env) changeMembership(ctx context.Context, member, of string, revoke 
 		return true, env.Catalog.Write(ctx, n)
 	}
 	if member == of {
-		return false, pgerror.Newf(pgerror.InvalidTableDefinition, "role %q is a member of role %q", of, member)
+		return false, pgerror.Newf(pgerror.InvalidGrantOperation, "role %q is a member of role %q", of, member)
 	}
 	// A member by right of being superuser doesn't count.
 	pending, seen := []string{of}, map[string]bool{}
@@ -327,7 +327,7 @@ func (env *Env) changeMembership(ctx context.Context, member, of string, revoke 
 		name := pending[0]
 		pending = pending[1:]
 		if name == member {
-			return false, pgerror.Newf("0LP01", "role %q is a member of role %q", of, member)
+			return false, pgerror.Newf(pgerror.InvalidGrantOperation, "role %q is a member of role %q", of, member)
 		}
 		if seen[name] {
 			continue

@@ -132,7 +132,7 @@ func (env *Env) createDatabase(ctx context.Context, s *parser.CreateDatabase) er
 	if err := env.Catalog.Create(ctx, d); err != nil {
 		return err
 	}
-	return env.Catalog.Create(ctx, &catalog.Schema{Header: catalog.Header{Name: catalog.PublicSchemaName, Owner: owner, Comment: "standard public schema"}, Database: d.ID})
+	return env.Catalog.Create(ctx, &catalog.Schema{Header: catalog.Header{Name: catalog.PublicSchemaName, Owner: catalog.DatabaseOwnerRoleName, Comment: "standard public schema"}, Database: d.ID})
 }
 
 func (env *Env) dropDatabase(ctx context.Context, s *parser.DropDatabase) error {
