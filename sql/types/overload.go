@@ -84,7 +84,7 @@ type Overload struct {
 	ReturnNames []string
 	// OutName is the name of the one OUT parameter of a function that returns a
 	// value; "" for most.
-	OutName string
+	OutName     string
 	ReturnTypes []*T
 	// Volatility is 'i'mmutable, 's'table or 'v'olatile; 0 is read as immutable.
 	Volatility byte
