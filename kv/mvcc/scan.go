@@ -58,6 +58,10 @@ type scan struct {
 	// known, of a narrowed reader, are the keys that may have intents after
 	// lockKey, in the scan's direction.
 	known [][]byte
+	// lazy: the locks' iterator follows the versions', see follow. It is past all
+	// locks with atEnd, and nowhere before began.
+	lazy, began, atEnd bool
+	limit              []byte
 	// passed: the versions' iterator has left the current key already.
 	passed bool
 	value  []byte // a copy, of a reverse scan's current value
@@ -101,21 +105,62 @@ func first(i *pebble.Iterator, reverse bool) bool {
 // nextLock goes to the next intent, or with begin to the first.
 func (s *scan) nextLock(begin bool) error {
 	s.lockKey = nil
-	if s.r.narrowed {
+	switch {
+	case s.r.narrowed:
 		return s.nextKnown()
+	case s.lazy:
+		return nil
 	}
 	var valid bool
-	switch {
-	case begin:
+	if begin {
 		valid = first(s.r.locks, s.reverse)
-	case s.reverse:
+	} else {
 		valid = s.r.locks.Prev()
-	default:
-		valid = s.r.locks.Next()
 	}
 	if !valid {
 		return s.r.locks.Error()
 	}
+	return s.decodeLock()
+}
+
+// follow goes to the next intent of a lazy scan, but not beyond the current
+// version's key: after a large transaction the space of locks is full of dead
+// entries, which a scan within bounds need not pass.
+func (s *scan) follow(valid bool) error {
+	if !s.lazy || s.lockKey != nil || s.atEnd {
+		return nil
+	}
+	var limit []byte
+	if valid {
+		key, _, err := engine.DecodeKey(s.r.versions.Key())
+		if err != nil {
+			return err
+		}
+		// The key's successor, and the zero byte of an engine key.
+		s.limit = append(keys.AppendLock(s.limit[:0], key), 0, 0)
+		limit = s.limit
+	}
+	var state pebble.IterValidityState
+	if s.began {
+		state = s.r.locks.NextWithLimit(limit)
+	} else {
+		s.began = true
+		s.r.scratch = append(keys.AppendLock(s.r.scratch[:0], s.span.Key), 0)
+		state = s.r.locks.SeekGEWithLimit(s.r.scratch, limit)
+	}
+	switch state {
+	case pebble.IterValid:
+		return s.decodeLock()
+	case pebble.IterExhausted:
+		s.atEnd = true
+		return s.r.locks.Error()
+	default:
+		return nil
+	}
+}
+
+// decodeLock takes the key that the locks' iterator is at.
+func (s *scan) decodeLock() error {
 	key, _, err := engine.DecodeKey(s.r.locks.Key())
 	if err != nil {
 		return err
@@ -148,12 +193,19 @@ func (s *scan) nextKnown() error {
 func (s *scan) run() error {
 	v := s.r.versions
 	valid := first(v, s.reverse)
+	s.lazy = s.r.hasLocks && !s.r.narrowed && !s.reverse
 	if s.r.hasLocks {
 		if err := s.nextLock(true); err != nil {
 			return err
 		}
 	}
-	for valid || s.lockKey != nil {
+	for {
+		if err := s.follow(valid); err != nil {
+			return err
+		}
+		if !valid && s.lockKey == nil {
+			break
+		}
 		hasVersion, hasLock, err := s.nextKey(valid)
 		if err != nil {
 			return err
