@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"go.etcd.io/raft/v3"
@@ -344,6 +345,9 @@ func (r *Replica) acquireLease(ctx context.Context, a *leaseAttempt) {
 		if err != nil {
 			return &RejectedError{Cause: err.Error()}
 		}
+		if err := r.store.waitUntil(ctx, next.Start); err != nil {
+			return &RejectedError{Cause: err.Error()}
+		}
 		p, err := r.propose(&Command{LeaseSequence: v.lease.Sequence, lease: &next}, nil)
 		if err != nil {
 			return err
@@ -354,6 +358,25 @@ func (r *Replica) acquireLease(ctx context.Context, a *leaseAttempt) {
 	r.leaseFor = nil
 	r.mu.Unlock()
 	close(a.done)
+}
+
+// waitUntil waits until this node's own clock has passed ts. A lease that began
+// in the future would let commits be acknowledged whose timestamps are beyond
+// what transactions of other nodes, with slower clocks, take to be uncertain.
+func (s *Store) waitUntil(ctx context.Context, ts hlc.Timestamp) error {
+	for {
+		ahead := time.Duration(ts.WallTime - s.Clock.PhysicalNow())
+		if ahead < 0 {
+			return nil
+		}
+		timer := time.NewTimer(ahead + time.Nanosecond)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		}
+	}
 }
 
 // ExtendLease extends the lease in the background when it is ours and near

@@ -91,7 +91,9 @@ func (n *Node) handleExchange(_ context.Context, r *cluster.ExchangeRequest) (*c
 		// Nothing is learnt from a node of another cluster; it sees whose this is.
 		return &cluster.ExchangeResponse{ClusterID: n.clusterID()}, nil
 	}
-	return n.directory.Answer(r), nil
+	answer := n.directory.Answer(r)
+	answer.Clock = n.clock.PhysicalNow()
+	return answer, nil
 }
 
 func (n *Node) handleNodes(context.Context, *nodesRequest) (*nodesResponse, error) {
@@ -282,18 +284,25 @@ func (n *Node) peers(round int) []string {
 func (n *Node) exchangeWith(ctx context.Context, address string) {
 	ctx, cancel := context.WithTimeout(ctx, silentAfter)
 	defer cancel()
+	asked := n.clock.PhysicalNow()
 	r, err := rpc.Call[cluster.ExchangeRequest, cluster.ExchangeResponse](ctx, n.dialer, address, callExchange, n.directory.Request())
 	switch {
 	case err == nil && r.ClusterID != n.clusterID():
 		n.fail(n.foreign(address, r.ClusterID))
 	case err == nil:
 		n.dialer.Answered(address)
+		if err := n.offsets.note(address, asked, r.Clock, n.clock.PhysicalNow()); err != nil {
+			n.fail(err)
+			return
+		}
 		n.directory.Learn(r.Nodes, r.FirstRange)
+		return
 	case ctx.Err() != nil:
 		// A node that has fallen silent without closing its connections: calls
 		// that wait for it must fail, and none be made until it answers again.
 		n.dialer.Hangup(address)
 	}
+	n.offsets.forget(address)
 }
 
 // foreign says that the store is of another cluster than a node at one of the
@@ -311,11 +320,15 @@ func (n *Node) checkCluster(ctx context.Context) error {
 			continue
 		}
 		attempt, cancel := context.WithTimeout(ctx, 2*time.Second)
+		asked := n.clock.PhysicalNow()
 		r, err := rpc.Call[cluster.ExchangeRequest, cluster.ExchangeResponse](attempt, n.dialer, address, callExchange,
 			&cluster.ExchangeRequest{ClusterID: n.clusterID(), From: n.directory.Self()})
 		cancel()
 		if err != nil {
 			continue // not there now; it will be asked again
+		}
+		if err := n.offsets.note(address, asked, r.Clock, n.clock.PhysicalNow()); err != nil {
+			return err
 		}
 		if r.ClusterID != n.clusterID() {
 			return n.foreign(address, r.ClusterID)

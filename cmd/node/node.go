@@ -55,6 +55,7 @@ type Node struct {
 	engines   *engine.Engines
 	identity  *identity
 	directory *cluster.Directory
+	offsets   offsets
 	kv        *server.Server
 	router    *kv.Router
 	db        *txn.DB
@@ -96,7 +97,7 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	n := &Node{config: c, started: time.Unix(0, c.Clock()), initialize: make(chan chan error), hasIdentity: make(chan struct{}),
-		serving: make(chan struct{}), failed: make(chan error, 1), clock: hlc.NewClock(c.Clock, c.MaxOffset)}
+		serving: make(chan struct{}), failed: make(chan error, 1), clock: hlc.NewClock(c.Clock, c.MaxOffset), offsets: offsets{bound: c.MaxOffset, byAddress: map[string]time.Duration{}}}
 	if err := n.start(ctx); err != nil {
 		n.close()
 		if n.initAnswer != nil {

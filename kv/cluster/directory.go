@@ -77,7 +77,10 @@ type ExchangeRequest struct {
 
 // ExchangeResponse has the records that are newer than the request's digest.
 type ExchangeResponse struct {
-	ClusterID  string                `json:"clusterId"`
+	ClusterID string `json:"clusterId"`
+	// Clock is what the peer's physical clock read when it answered, in
+	// nanoseconds; 0: it does not say.
+	Clock      int64                 `json:"clock,omitempty"`
 	Nodes      []Node                `json:"nodes"`
 	FirstRange *kvpb.RangeDescriptor `json:"firstRange,omitempty"`
 }

@@ -279,8 +279,8 @@ func (x *execution) begin() error {
 	x.txn = b.Txn
 	if b.Txn == nil {
 		x.readAt = b.Timestamp
-		if err := s.Clock.UpdateAndCheck(x.readAt); err != nil {
-			return &kvpb.RequestError{Message: err.Error()}
+		if err := s.passClock(x.readAt); err != nil {
+			return err
 		}
 		x.began = s.Clock.Now()
 		if x.readAt.IsEmpty() {
@@ -290,8 +290,8 @@ func (x *execution) begin() error {
 	} else {
 		x.id = b.Txn.ID
 		x.readAt, x.writeAt = b.Txn.ReadTimestamp, b.Txn.WriteTimestamp.Max(b.Txn.ReadTimestamp)
-		if err := s.Clock.UpdateAndCheck(x.writeAt); err != nil {
-			return &kvpb.RequestError{Message: err.Error()}
+		if err := s.passClock(x.writeAt); err != nil {
+			return err
 		}
 		x.began = s.Clock.Now()
 	}
@@ -303,6 +303,20 @@ func (x *execution) begin() error {
 	} else {
 		x.replica.load.reads.Add(1)
 	}
+	return nil
+}
+
+// passClock moves the clock past a batch's timestamp. That is no reading of a
+// clock: it may have been raised on other nodes by a lease's start, a read or a
+// push, each below the fastest clock, but on a way that took time. Only one that no
+// well-kept clock can have brought forth is refused; the clocks themselves are
+// compared by the nodes' exchanges.
+func (s *Server) passClock(ts hlc.Timestamp) error {
+	bound := 2 * s.Clock.MaxOffset()
+	if ahead := time.Duration(ts.WallTime - s.Clock.PhysicalNow()); bound > 0 && ahead > bound {
+		return &kvpb.RequestError{Message: (&hlc.OffsetError{Remote: ts, Ahead: ahead, Bound: s.Clock.MaxOffset()}).Error()}
+	}
+	s.Clock.Update(ts)
 	return nil
 }
 
