@@ -130,7 +130,10 @@ func (w *Writer) inspect(key []byte, sequence int32, reading bool) (current, err
 		return c, nil
 	}
 	switch {
-	case c.own != nil && w.Direct && w.Timestamp.Less(c.own.Txn.WriteTimestamp):
+	case c.own != nil && w.Timestamp.Less(c.own.Txn.WriteTimestamp):
+		// The transaction may not know how far the intent was moved up: the answer
+		// was lost, or another range's error took its place. It must not commit
+		// below, where versions and reads of others may be.
 		return c, &kvpb.WriteTooOldError{Key: bytes.Clone(key), Timestamp: w.Timestamp, Actual: c.own.Txn.WriteTimestamp}
 	case c.exists && reading && !seesOwn && w.ReadTimestamp.Less(c.at),
 		c.exists && c.own == nil && w.Timestamp.LessEq(c.at):

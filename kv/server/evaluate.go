@@ -83,7 +83,7 @@ func (x *execution) open(from pebble.Reader, hasLocks bool) error {
 	if err := x.server.checkBounds(r.raft.Descriptor(), x.batch); err != nil {
 		return err
 	}
-	if threshold := *r.gcThreshold.Load(); !threshold.IsEmpty() && x.readAt.Less(threshold) && (x.shape.reads || x.shape.txnWrites) {
+	if threshold := *r.gcThreshold.Load(); !threshold.IsEmpty() && x.readAt.Less(threshold) && x.shape.touchesKeys {
 		return &kvpb.BatchTimestampBeforeGCError{Timestamp: x.readAt, Threshold: threshold}
 	}
 	if x.txn != nil && r.knowsAborted(x.id) && !(x.shape.end != nil && !x.shape.end.Commit) {
@@ -508,7 +508,8 @@ func (x *execution) deleteRange(r *kvpb.Request, a *kvpb.Response) error {
 		return nil
 	}
 	o := x.readOptions(r)
-	o.Newest = true
+	// What an earlier attempt of the request itself deleted is found again.
+	o.Newest, o.Sequence = true, r.Sequence-1
 	x.bound(o)
 	found, err := x.writer.DeleteRange(span, o, r.Sequence)
 	if err != nil {

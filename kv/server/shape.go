@@ -19,12 +19,17 @@ type batchShape struct {
 	end       *kvpb.EndTxnArgs
 	push      *kvpb.PushArgs // of its only request, a PushTxn
 	txnWrites bool           // it has writes to keys
+	// touchesKeys: it reads or writes keys as of its timestamps.
+	touchesKeys bool
+	resolves    bool // it resolves intents
 	// latest is the latest timestamp that a push or resolution brings along.
 	latest hlc.Timestamp
 }
 
 // isWrite reports whether the kind writes keys for a transaction.
 func isWrite(k kvpb.Kind) bool { return k >= kvpb.Put && k <= kvpb.Increment }
+
+func isResolution(k kvpb.Kind) bool { return k == kvpb.ResolveIntent || k == kvpb.ResolveIntentRange }
 
 func isAdmin(k kvpb.Kind) bool { return k >= kvpb.AdminSplit && k <= kvpb.Checksum }
 
@@ -50,7 +55,7 @@ func shapeOf(b *kvpb.BatchRequest) batchShape {
 			return s
 		}
 	}
-	if s.txnWrites && len(b.Requests) > 1 {
+	if (s.txnWrites || s.resolves) && len(b.Requests) > 1 {
 		s.overlaps = overlap(b.Requests)
 	}
 	return s
@@ -67,12 +72,12 @@ func (s *batchShape) add(b *kvpb.BatchRequest, r *kvpb.Request, i int) error {
 	}
 	switch k := r.Kind; {
 	case isRead(k):
-		s.reads = s.reads || r.Lock == kvpb.LockNone
+		s.touchesKeys, s.reads = true, s.reads || r.Lock == kvpb.LockNone
 		if r.Lock != kvpb.LockNone && b.Txn == nil {
 			return malformed("a locking read without a transaction")
 		}
 	case isWrite(k):
-		s.writes, s.txnWrites = true, true
+		s.writes, s.txnWrites, s.touchesKeys = true, true, true
 		deletes := k == kvpb.Delete || k == kvpb.DeleteRange || k == kvpb.ConditionalPut && r.Value == nil
 		s.grows = s.grows || !deletes
 		if b.Txn != nil && len(b.Txn.Key) == 0 {
@@ -104,7 +109,7 @@ func (s *batchShape) add(b *kvpb.BatchRequest, r *kvpb.Request, i int) error {
 		}
 		s.latest = s.latest.Max(r.Push.PushTo).Max(r.Push.Pushee.WriteTimestamp)
 	case k == kvpb.ResolveIntent, k == kvpb.ResolveIntentRange:
-		s.writes = true
+		s.writes, s.resolves = true, true
 		if r.Resolve == nil {
 			return malformed("a resolution without arguments")
 		}
@@ -129,7 +134,8 @@ func (s *batchShape) add(b *kvpb.BatchRequest, r *kvpb.Request, i int) error {
 	return nil
 }
 
-// overlap reports whether a request touches keys that an earlier one wrote.
+// overlap reports whether a request touches keys that an earlier one wrote or
+// resolved: an intent that is resolved twice must count once.
 // Large batches of single keys in rising order, as bulk writes are, are told
 // without comparing all with all.
 func overlap(requests []kvpb.Request) bool {
@@ -153,7 +159,7 @@ func overlap(requests []kvpb.Request) bool {
 		return hashOverlap(requests)
 	}
 	for i := range requests {
-		if !isWrite(requests[i].Kind) {
+		if !isWrite(requests[i].Kind) && !isResolution(requests[i].Kind) {
 			continue
 		}
 		for j := i + 1; j < len(requests); j++ {
@@ -179,7 +185,7 @@ func hashOverlap(requests []kvpb.Request) bool {
 		if _, again := seen[string(r.Key)]; again {
 			return true
 		}
-		if isWrite(r.Kind) {
+		if isWrite(r.Kind) || isResolution(r.Kind) {
 			seen[string(r.Key)] = struct{}{}
 		}
 	}

@@ -398,3 +398,41 @@ func TestMalformedBatchesAreRefused(t *testing.T) {
 		}
 	})
 }
+
+func TestAnIntentIsResolvedOnce(t *testing.T) {
+	withOneStore(t, nil, func(c *testCluster, n *testNode, ctx context.Context) {
+		x := must[*kvpb.Transaction](c.t)(c.lay(ctx, newTxn(n, 1, "\x04a"), "\x04a", "1"))
+		y := must[*kvpb.Transaction](c.t)(c.lay(ctx, newTxn(n, 2, "\x04b"), "\x04b", "2"))
+		args := &kvpb.ResolveArgs{Txn: x.TxnMeta, Status: kvpb.Aborted}
+		resolve := kvpb.Request{Kind: kvpb.ResolveIntent, Key: []byte("\x04a"), Resolve: args}
+		must[*kvpb.BatchResponse](c.t)(c.Send(ctx, &kvpb.BatchRequest{Requests: []kvpb.Request{resolve, resolve}}))
+		stats := must[*kvpb.BatchResponse](c.t)(c.Send(ctx, &kvpb.BatchRequest{Requests: []kvpb.Request{{Kind: kvpb.RangeStats, Key: []byte("\x04a")}}}))
+		if count := stats.Responses[0].Stats.LockCount; count != 1 {
+			c.t.Errorf("%d intents are counted where there is 1", count)
+		}
+		must[*kvpb.Transaction](c.t)(c.end(ctx, y, true))
+		if got := c.get(ctx, "\x04b"); got != "2" {
+			c.t.Errorf("a committed value reads as %q", got)
+		}
+	})
+}
+
+func TestARepeatedDeletionFindsTheSameKeys(t *testing.T) {
+	withOneStore(t, nil, func(c *testCluster, n *testNode, ctx context.Context) {
+		for _, k := range []string{"\x04a", "\x04b"} {
+			if err := c.put(ctx, k, "1"); err != nil {
+				c.t.Fatal(err)
+			}
+		}
+		x := newTxn(n, 1, "\x04a")
+		x.Sequence = 1
+		for range 2 {
+			r := must[*kvpb.BatchResponse](c.t)(c.Send(ctx, &kvpb.BatchRequest{Header: kvpb.Header{Txn: x}, Requests: []kvpb.Request{
+				{Kind: kvpb.DeleteRange, Key: []byte("\x04a"), EndKey: []byte("\x04z"), Sequence: 1}}}))
+			if got := r.Responses[0].NumKeys; got != 2 {
+				c.t.Fatalf("%d keys deleted", got)
+			}
+			x = r.Txn
+		}
+	})
+}
