@@ -291,9 +291,20 @@ func (r *Replica) remove() error {
 	if err := r.store.Engines.State.Flush(); err != nil {
 		return err
 	}
-	if err := r.store.Engines.Log.DeleteRange(logKey(r.id, 0), logKey(r.id, 0xff), pebble.Sync); err != nil {
+	if err := r.deleteLog(); err != nil {
 		return err
 	}
 	r.store.Observer.Removed(r)
 	return nil
+}
+
+// deleteLog removes the log of a replica that is removed, once nobody writes to
+// it any more.
+func (r *Replica) deleteLog() error {
+	if err := r.store.log.drain(); err != nil {
+		return err
+	}
+	r.rewriting.Lock()
+	defer r.rewriting.Unlock()
+	return r.store.Engines.Log.DeleteRange(logKey(r.id, 0), logKey(r.id, 0xff), pebble.Sync)
 }

@@ -93,7 +93,11 @@ func loadLog(db *engine.Log, id kvpb.RangeID, appliedIndex, appliedTerm uint64) 
 	if err := iter.Error(); err != nil {
 		return nil, err
 	}
-	if l.last < appliedIndex {
+	agrees, err := l.agrees(appliedIndex, appliedTerm)
+	if err != nil {
+		return nil, err
+	}
+	if !agrees {
 		batch := db.NewBatch()
 		l.reset(batch, appliedIndex, appliedTerm)
 		if err := batch.Commit(pebble.Sync); err != nil {
@@ -107,6 +111,20 @@ func loadLog(db *engine.Log, id kvpb.RangeID, appliedIndex, appliedTerm uint64) 
 		l.hardState.Term = proto.Uint64(appliedTerm)
 	}
 	return l, nil
+}
+
+// agrees reports whether the log has the entry that State has reached. It has
+// another one where a crash came before a snapshot that replaced the log was
+// noted here.
+func (l *raftLog) agrees(index, term uint64) (bool, error) {
+	switch {
+	case l.last < index:
+		return false, nil
+	case index < l.truncatedIndex:
+		return false, fmt.Errorf("range %d: its state is at %d, its log begins behind %d", l.id, index, l.truncatedIndex)
+	}
+	have, err := l.Term(index)
+	return have == term, err
 }
 
 func get(db *engine.Log, key []byte, decode func([]byte) error) error {

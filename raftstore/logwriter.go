@@ -10,11 +10,13 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 )
 
-// appendRequest is what one replica wants in Log.
+// appendRequest is what one replica wants in Log, or a barrier, which is closed
+// once everything before it is there.
 type appendRequest struct {
 	replica      *Replica
 	message      *raftpb.Message // MsgStorageAppend
 	previousLast uint64
+	barrier      chan struct{}
 }
 
 // logWriter writes what all replicas append: whatever has gathered while the
@@ -42,6 +44,23 @@ func (w *logWriter) enqueue(a appendRequest) {
 	}
 }
 
+// drain waits until all that was enqueued before is written, for whoever is
+// going to write to a replica's log by himself. It fails when the store stops.
+func (w *logWriter) drain() error {
+	barrier := make(chan struct{})
+	w.enqueue(appendRequest{barrier: barrier})
+	select {
+	case <-barrier:
+		return nil
+	case <-w.stop:
+		return errStopped
+	case <-w.store.ctx.Done():
+		return errStopped
+	}
+}
+
+var errStopped = errors.New("the store is stopped")
+
 func (w *logWriter) close() { close(w.stop) }
 
 func (w *logWriter) run() {
@@ -68,6 +87,10 @@ func (w *logWriter) run() {
 			return
 		}
 		for _, a := range requests {
+			if a.barrier != nil {
+				close(a.barrier)
+				continue
+			}
 			a.replica.persisted(a.message)
 		}
 		clear(requests)
@@ -79,6 +102,9 @@ func (w *logWriter) write(requests []appendRequest) error {
 	batch := w.store.Engines.Log.NewBatch()
 	defer batch.Close()
 	for _, a := range requests {
+		if a.barrier != nil {
+			continue
+		}
 		m := a.message
 		hardState := &raftpb.HardState{Term: m.Term, Vote: m.Vote, Commit: m.Commit}
 		if err := writeLog(batch, a.replica.id, m.GetEntries(), hardState, a.previousLast); err != nil {

@@ -27,7 +27,7 @@ type Replica struct {
 	queued    atomic.Bool // stands in the scheduler's queue
 
 	// driving is held by the worker that drives the replica. What only it
-	// touches: applied, replayed, pendingSnapshot.
+	// touches: applied, replayed, pendingSnapshots.
 	driving sync.Mutex
 	applied appliedState
 	// replayed is the last lease of ours that was applied from an entry of an
@@ -35,7 +35,9 @@ type Replica struct {
 	// it was in use.
 	replayed        int64
 	replayTo        uint64
-	pendingSnapshot *receivedSnapshot
+	// pendingSnapshots have arrived together with raft's messages of them, and
+	// raft has not decided about them yet.
+	pendingSnapshots []*receivedSnapshot
 
 	descriptor atomic.Pointer[kvpb.RangeDescriptor]
 	view       atomic.Pointer[view]
@@ -58,6 +60,9 @@ type Replica struct {
 	earlier int64 // guarded by mu
 
 	changing sync.Mutex // held by who splits the range or changes its replicas
+	// rewriting is held by who truncates or replaces the log, from the change in
+	// memory to that on disk. Taken before mu.
+	rewriting sync.Mutex
 }
 
 // view is what readers need of the applied state without a lock.
@@ -591,6 +596,9 @@ func (r *Replica) driveOnce() bool {
 	if r.store.isStopped() {
 		return false
 	}
+	// Raft decides now about the snapshots that are here: what it takes is
+	// installed below.
+	defer func() { r.pendingSnapshots = nil }()
 	r.mu.Lock()
 	if r.removed {
 		r.mu.Unlock()
@@ -704,7 +712,15 @@ func (r *Replica) truncate(leads bool) {
 		r.store.Logger.Warn("can't read what is flushed", "error", err)
 		return
 	}
+	if !r.rewriting.TryLock() {
+		return
+	}
+	defer r.rewriting.Unlock()
 	r.mu.Lock()
+	if r.removed {
+		r.mu.Unlock()
+		return
+	}
 	to := durable.index
 	if leads {
 		for id, progress := range r.node.Status().Progress {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 	"go.etcd.io/raft/v3"
@@ -162,10 +163,11 @@ func (s *Store) HandleSnapshot(ctx context.Context, header SnapshotHeader, conte
 		if header.Message == nil || r.replicaID != header.To.Replica {
 			return fmt.Errorf("store %d already has replica %d of range %d", s.Config.Store, r.replicaID, r.id)
 		}
+		// Together, so that whoever drives finds both or neither.
 		r.driving.Lock()
-		r.pendingSnapshot = received
-		r.driving.Unlock()
+		r.pendingSnapshots = append(r.pendingSnapshots, received)
 		r.receive(Message{Range: r.id, From: header.From, To: header.To, Raft: header.Message})
+		r.driving.Unlock()
 		return nil
 	}
 	return s.createFromSnapshot(received)
@@ -316,11 +318,17 @@ func (s *Store) createFromSnapshot(received *receivedSnapshot) error {
 // installSnapshot replaces the replica's state by the snapshot that raft has
 // accepted; driving is held.
 func (r *Replica) installSnapshot(m *raftpb.Message) error {
-	received := r.pendingSnapshot
-	r.pendingSnapshot = nil
-	index := m.GetSnapshot().GetMetadata().GetIndex()
-	if received == nil || received.header.Index != index {
+	index, term := m.GetSnapshot().GetMetadata().GetIndex(), m.GetSnapshot().GetMetadata().GetTerm()
+	at := slices.IndexFunc(r.pendingSnapshots, func(p *receivedSnapshot) bool {
+		return p.header.Index == index && p.header.Term == term
+	})
+	if at < 0 {
 		return fmt.Errorf("raft accepted a snapshot at %d that is not here", index)
+	}
+	received := r.pendingSnapshots[at]
+	// What was to be appended before must not land on top of it.
+	if err := r.store.log.drain(); err != nil {
+		return err
 	}
 	old := r.Descriptor()
 	d := &received.header.Descriptor
@@ -342,25 +350,7 @@ func (r *Replica) installSnapshot(m *raftpb.Message) error {
 	if err := r.readState(r.store.Engines.State, kindApplied, r.applied.decode); err != nil {
 		return err
 	}
-	batch := r.store.Engines.Log.NewBatch()
-	defer batch.Close()
-	r.mu.Lock()
-	r.log.reset(batch, index, received.header.Term)
-	r.log.confState = confStateOf(d)
-	r.written = index
-	if r.holds(&r.applied.lease) {
-		// What was served under it may be of an earlier life, and what is in
-		// flight is not known any more.
-		r.disownLocked(r.applied.lease.Sequence)
-	}
-	r.publish()
-	r.failProposalsLocked("a snapshot took the place of the replica's log")
-	r.mu.Unlock()
-	hardState := &raftpb.HardState{Term: m.Term, Vote: m.Vote, Commit: m.Commit}
-	if err := writeLog(batch, r.id, m.GetEntries(), hardState, index); err != nil {
-		return err
-	}
-	if err := batch.Commit(pebble.Sync); err != nil {
+	if err := r.replaceLog(m, received); err != nil {
 		return err
 	}
 	r.descriptor.Store(d)
@@ -376,4 +366,30 @@ func (r *Replica) installSnapshot(m *raftpb.Message) error {
 	}
 	r.store.Observer.DescriptorChanged(r)
 	return nil
+}
+
+// replaceLog makes the log begin behind a snapshot whose state is in place.
+func (r *Replica) replaceLog(m *raftpb.Message, received *receivedSnapshot) error {
+	index := received.header.Index
+	r.rewriting.Lock()
+	defer r.rewriting.Unlock()
+	batch := r.store.Engines.Log.NewBatch()
+	defer batch.Close()
+	r.mu.Lock()
+	r.log.reset(batch, index, received.header.Term)
+	r.log.confState = confStateOf(&received.header.Descriptor)
+	r.written = index
+	if r.holds(&r.applied.lease) {
+		// What was served under it may be of an earlier life, and what is in
+		// flight is not known any more.
+		r.disownLocked(r.applied.lease.Sequence)
+	}
+	r.publish()
+	r.failProposalsLocked("a snapshot took the place of the replica's log")
+	r.mu.Unlock()
+	hardState := &raftpb.HardState{Term: m.Term, Vote: m.Vote, Commit: m.Commit}
+	if err := writeLog(batch, r.id, m.GetEntries(), hardState, index); err != nil {
+		return err
+	}
+	return batch.Commit(pebble.Sync)
 }
