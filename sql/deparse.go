@@ -46,7 +46,7 @@ func (s *Session) deparsed(ctx context.Context, stored string, table *catalog.Ta
 	}, pretty), nil
 }
 
-func (s *Session) deparsedQuery(ctx context.Context, q parser.Query) (string, error) {
-	text, err := opt.DeparseQuery(s.planContext(ctx, s.tx.catalog, "", nil), q, false)
+func (s *Session) deparsedQuery(ctx context.Context, q parser.Query, columns []string) (string, error) {
+	text, err := opt.DeparseQuery(s.planContext(ctx, s.tx.catalog, "", nil), q, false, columns...)
 	return text + ";", err
 }

@@ -202,6 +202,14 @@ func (s *Session) Comment(ctx context.Context, system string, object types.OID, 
 	s.open()
 	x := s.tx.catalog
 	text := ""
+	if system == "" {
+		for _, system := range []string{"pg_class", "pg_namespace", "pg_constraint", "pg_proc", "pg_operator"} {
+			if text, ok, err := s.Comment(ctx, system, object, 0); ok || err != nil {
+				return text, ok, err
+			}
+		}
+		return "", false, nil
+	}
 	switch system {
 	case "pg_class":
 		f, ok, err := s.object(ctx, object)
@@ -631,7 +639,11 @@ func (s *Session) viewDefinition(ctx context.Context, v *catalog.View) (string, 
 	if !ok {
 		return v.Query, nil
 	}
-	text, err := s.deparsedQuery(ctx, q)
+	columns := make([]string, len(v.Columns))
+	for i := range v.Columns {
+		columns[i] = v.Columns[i].Name
+	}
+	text, err := s.deparsedQuery(ctx, q, columns)
 	if err != nil {
 		return v.Query, nil
 	}

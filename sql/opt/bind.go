@@ -31,6 +31,8 @@ type binder struct {
 	keep bool
 	// around is what stands around what is being bound.
 	around surroundings
+	// subqueryAt is where the last subquery of an expression stood.
+	subqueryAt parser.Position
 	// later are the tables of WITH clauses that are still to come.
 	later []*parser.CommonTable
 	// viewDepth counts the views being expanded.

@@ -12,6 +12,7 @@ func (s *space) nested() *space {
 }
 
 func (b *binder) subquery(s *space, e *parser.Subquery) (Scalar, error) {
+	b.subqueryAt = e.Position
 	b.around.subqueries++
 	defer func() { b.around.subqueries-- }()
 	// Names inside an aggregate's argument that belong to inner queries may be

@@ -95,6 +95,10 @@ func (b *binder) update(s *space, e *parser.Update) (*query, error) {
 		}
 		out.Checks = slices.DeleteFunc(out.Checks, func(k Check) bool {
 			used := columnsOf(k.Expr)
+			// What isn't proven of the old row must hold of the new one.
+			if slices.ContainsFunc(t.Checks, func(c catalog.Check) bool { return c.Name == k.Name && c.NotValid }) {
+				return false
+			}
 			for i := range out.New {
 				if out.New[i].ID != out.Old[i].ID && used.has(out.New[i].ID) {
 					return false
@@ -324,7 +328,7 @@ func bindTableExpression(c *Context, table *catalog.Table, e parser.Expression, 
 		} else if n := len(what); n > 0 && what[n-1] == 's' {
 			word = what[:n-1]
 		}
-		return nil, nil, pgerror.Newf(pgerror.FeatureNotSupported, "cannot use subquery in %s", word)
+		return nil, nil, b.fail(b.subqueryAt, pgerror.FeatureNotSupported, "cannot use subquery in %s", word)
 	}
 	if want != nil {
 		if v, err = b.coerceTableExpression(v, want, leftmost(e), what); err != nil {

@@ -90,8 +90,9 @@ func (t *trace) record(q *selection) error {
 // DeparseQuery prints a query as pg_get_viewdef does, without the semicolon:
 // with few parentheses, and the names of relations outside the search path
 // qualified. With qualify all of them are, and parentheses are everywhere: this
-// is how a view's definition is stored.
-func DeparseQuery(c *Context, query parser.Query, qualify bool) (string, error) {
+// is how a view's definition is stored. columns, if given, are the names of the
+// columns instead of those that the query gives them.
+func DeparseQuery(c *Context, query parser.Query, qualify bool, columns ...string) (string, error) {
 	b := newBinder(c)
 	b.keep = true
 	b.trace = newTrace()
@@ -101,6 +102,7 @@ func DeparseQuery(c *Context, query parser.Query, qualify bool) (string, error) 
 	if len(b.parameters) > 0 {
 		return "", pgerror.New(pgerror.UndefinedParameter, "there is no parameter $1")
 	}
+	b.trace.rename(query, columns)
 	d := &deparser{pretty: !qualify, lines: true, trace: b.trace, qualify: qualify}
 	d.names = func(id ColumnID) string {
 		l := b.labels[id-1]
@@ -119,6 +121,23 @@ func DeparseQuery(c *Context, query parser.Query, qualify bool) (string, error) 
 	}
 	err := p.query(query, names, true)
 	return string(d.b), err
+}
+
+// rename names the columns of a query.
+func (t *trace) rename(q parser.Query, columns []string) {
+	for {
+		x, ok := q.(*parser.SetOperation)
+		if !ok {
+			break
+		}
+		q = x.Left
+	}
+	if e, ok := q.(*parser.Select); ok && t.selects[e] != nil {
+		s := t.selects[e]
+		for i := range min(s.visible, len(columns)) {
+			s.targets[i].name = columns[i]
+		}
+	}
 }
 
 // queryPrinter prints queries; the first error sticks.

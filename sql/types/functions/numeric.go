@@ -263,6 +263,9 @@ func exponentiate(d *apd.Decimal, scale int32) (*apd.Decimal, error) {
 
 func numericExp(d *apd.Decimal) (*apd.Decimal, error) {
 	f, _ := d.Float64()
+	if f >= 3*numericMaximumScale {
+		return nil, errNumericOverflow()
+	}
 	weight := min(max(f*0.434294481903252, -numericMaximumResult), numericMaximumResult)
 	return exponentiate(d, limitScale(numericMinimumDigits-int(weight), d))
 }
