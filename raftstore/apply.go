@@ -231,15 +231,28 @@ func (r *Replica) finishSpecial(c *Command, change *raftpb.ConfChangeV2) error {
 }
 
 func (r *Replica) finishSplit(s *SplitTrigger) error {
+	right, err := r.makeRight(s)
+	if err != nil {
+		return err
+	}
+	r.store.reindex()
+	r.store.Observer.Split(r, right)
+	return nil
+}
+
+// makeRight makes the right range's replica of what the split has written.
+func (r *Replica) makeRight(s *SplitTrigger) (*Replica, error) {
+	r.store.creating.Lock()
+	defer r.store.creating.Unlock()
 	r.descriptor.Store(&s.Left)
 	if err := r.store.Engines.State.Flush(); err != nil {
-		return err
+		return nil, err
 	}
 	right, ok := r.store.Replica(s.Right.Range)
 	if !ok {
 		var err error
 		if right, err = loadReplica(r.store, s.Right.Range); err != nil {
-			return err
+			return nil, err
 		}
 		// Loading takes a lease of its own store for one of an earlier life; this
 		// one was just inherited from a life that goes on, unless the left's is
@@ -261,14 +274,14 @@ func (r *Replica) finishSplit(s *SplitTrigger) error {
 		}
 		right.start()
 	}
-	r.store.reindex()
-	r.store.Observer.Split(r, right)
-	return nil
+	return right, nil
 }
 
 // remove deletes the replica from the store; its range has put it out.
 func (r *Replica) remove() error {
 	d := r.Descriptor()
+	r.store.creating.Lock()
+	defer r.store.creating.Unlock()
 	r.mu.Lock()
 	r.removed = true
 	r.failProposalsLocked("the replica was removed")
@@ -283,6 +296,9 @@ func (r *Replica) remove() error {
 		return err
 	}
 	if err := clearReplica(batch, r.id); err != nil {
+		return err
+	}
+	if err := bury(batch, r.id, r.replicaID); err != nil {
 		return err
 	}
 	if err := batch.Commit(pebble.NoSync); err != nil {

@@ -33,8 +33,8 @@ type Replica struct {
 	// replayed is the last lease of ours that was applied from an entry of an
 	// earlier life: those up to replayTo. State may have lost it in a crash, yet
 	// it was in use.
-	replayed        int64
-	replayTo        uint64
+	replayed int64
+	replayTo uint64
 	// pendingSnapshots have arrived together with raft's messages of them, and
 	// raft has not decided about them yet.
 	pendingSnapshots []*receivedSnapshot

@@ -151,6 +151,11 @@ func (s *Store) HandleSnapshot(ctx context.Context, header SnapshotHeader, conte
 	if header.To.Store != s.Config.Store {
 		return fmt.Errorf("the snapshot is for store %d, this is store %d", header.To.Store, s.Config.Store)
 	}
+	if _, here := s.Replica(header.Descriptor.Range); !here && header.Message != nil {
+		if err := s.admitMissing(&header); err != nil {
+			return err
+		}
+	}
 	batch, err := s.readSnapshot(&header, bufio.NewReaderSize(content, 256<<10))
 	if err != nil {
 		return err
@@ -281,21 +286,32 @@ func (s *Store) readSnapshot(header *SnapshotHeader, in *bufio.Reader) (*pebble.
 	return batch, writeReplica(batch, &header.Descriptor, header.To.Replica, &applied)
 }
 
+// checkOverlap refuses a range that other replicas here are in the way of.
+func (s *Store) checkOverlap(d *kvpb.RangeDescriptor) error {
+	for _, r := range s.Replicas() {
+		other := r.Descriptor()
+		if bytes.Compare(other.Start, d.End) < 0 && bytes.Compare(d.Start, other.End) < 0 {
+			return fmt.Errorf("range %d of store %d overlaps the snapshot of range %d", other.Range, s.Config.Store, d.Range)
+		}
+	}
+	return nil
+}
+
 // createFromSnapshot makes a replica that was not here.
 func (s *Store) createFromSnapshot(received *receivedSnapshot) error {
 	d := &received.header.Descriptor
 	if s.isStopped() {
 		return errors.New("the store is stopped")
 	}
-	s.mu.Lock()
-	for _, r := range s.byKey {
-		other := r.Descriptor()
-		if bytes.Compare(other.Start, d.End) < 0 && bytes.Compare(d.Start, other.End) < 0 {
-			s.mu.Unlock()
-			return fmt.Errorf("range %d of store %d overlaps the snapshot of range %d", other.Range, s.Config.Store, d.Range)
+	s.creating.Lock()
+	defer s.creating.Unlock()
+	if received.header.Message != nil {
+		if err := s.admitMissing(&received.header); err != nil {
+			return err
 		}
+	} else if err := s.checkOverlap(d); err != nil {
+		return err
 	}
-	s.mu.Unlock()
 	// An earlier replica's log must not be taken for this one's.
 	if err := s.Engines.Log.DeleteRange(logKey(d.Range, 0), logKey(d.Range, 0xff), pebble.Sync); err != nil {
 		return err

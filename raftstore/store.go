@@ -103,6 +103,10 @@ type Store struct {
 	ctx        context.Context // ends at Close
 	cancel     context.CancelFunc
 	nextID     atomic.Uint64 // of commands
+	missing    missingReplicas
+	// creating is held by who makes a replica, from the look whether there is room
+	// for it until it is there, and by who removes one. Taken before mu's.
+	creating sync.Mutex
 
 	mu       sync.RWMutex
 	replicas map[kvpb.RangeID]*Replica // guarded by mu
@@ -221,6 +225,7 @@ func (s *Store) add(r *Replica) {
 	defer s.mu.Unlock()
 	s.replicas[r.id] = r
 	s.indexLocked()
+	s.missing.found(r.id)
 }
 
 func (s *Store) reindex() {
@@ -262,12 +267,15 @@ func (s *Store) Replicas() []*Replica {
 	return s.byKey
 }
 
-// HandleMessages takes in messages of other stores. Those for replicas that
-// are not here are dropped: a replica comes to be by a snapshot only.
+// HandleMessages takes in messages of other stores. A replica that is not here
+// comes to be by a snapshot only.
 func (s *Store) HandleMessages(messages []Message) {
-	for _, m := range messages {
-		if r, ok := s.Replica(m.Range); ok && m.To.Replica == r.replicaID {
-			r.receive(m)
+	for i := range messages {
+		m := &messages[i]
+		if r, ok := s.Replica(m.Range); !ok {
+			s.heardForMissing(m)
+		} else if m.To.Replica == r.replicaID {
+			r.receive(*m)
 		}
 	}
 }
