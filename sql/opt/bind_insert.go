@@ -72,6 +72,9 @@ func (x *insertion) targetColumns() error {
 		return nil
 	}
 	for i, c := range x.e.Columns {
+		if len(c.Steps) > 0 {
+			return b.unsupported(c.Position, "INSERT into a part of a column")
+		}
 		column, err := b.assignable(x.table, c)
 		if err != nil {
 			return err
@@ -91,9 +94,6 @@ func (b *binder) assignable(t *catalog.Table, c parser.InsertColumn) (*catalog.C
 	column := t.ColumnNamed(c.Name)
 	if column == nil || column.Hidden {
 		return nil, b.fail(c.Position, pgerror.UndefinedColumn, "column %q of relation %q does not exist", c.Name, t.Name)
-	}
-	if len(c.Steps) > 0 {
-		return nil, b.unsupported(c.Position, "assignment to a part of a column")
 	}
 	return column, nil
 }

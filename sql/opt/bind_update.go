@@ -134,8 +134,25 @@ func (b *binder) showNewRow(s *space, scan *Scan, row []TableColumn) {
 // assignments binds SET of UPDATE and ON CONFLICT DO UPDATE.
 func (b *binder) assignments(s *space, t *catalog.Table, list []parser.Assignment) ([]ColumnValue, error) {
 	var out []ColumnValue
+	parts := map[catalog.ColumnID]bool{} // columns of which parts are assigned
 	add := func(target parser.InsertColumn, c *catalog.Column, v Scalar, at parser.Position) error {
-		if slices.ContainsFunc(out, func(o ColumnValue) bool { return o.Column == c.ID }) {
+		before := slices.IndexFunc(out, func(o ColumnValue) bool { return o.Column == c.ID })
+		if len(target.Steps) > 0 {
+			old, ok := b.valueOf(s, t, c)
+			if before >= 0 {
+				old, ok = out[before].Value, parts[c.ID]
+			}
+			if ok {
+				v, err := b.assignPart(s, old, target, c, v, at)
+				if before >= 0 {
+					out[before].Value = v
+				} else {
+					out, parts[c.ID] = append(out, ColumnValue{Column: c.ID, Value: v}), true
+				}
+				return err
+			}
+		}
+		if before >= 0 {
 			return b.fail(parser.NoPosition, pgerror.Syntax, "multiple assignments to same column %q", target.Name)
 		}
 		v, err := b.assign(v, c, at)
