@@ -134,7 +134,7 @@ func (r *Replica) applyCommand(batch *pebble.Batch, c *Command) error {
 			return &RejectedError{Cause: "another replica got the lease"}
 		}
 		r.applied.lease = *c.lease
-		if r.applied.index <= r.replayTo && r.holds(c.lease) {
+		if r.holds(c.lease) && (r.applied.index <= r.replayTo || r.ofEarlierLife(c)) {
 			r.replayed = c.lease.Sequence
 		}
 		return nil
@@ -163,6 +163,17 @@ func (r *Replica) applyCommand(batch *pebble.Batch, c *Command) error {
 		r.applied.closed = c.Closed
 	}
 	return nil
+}
+
+// ofEarlierLife reports whether a lease of ours was asked for before the store
+// was opened. It may have been in use then, though our log had not got it when
+// we crashed: followers' disks are enough to commit.
+func (r *Replica) ofEarlierLife(c *Command) bool {
+	asked, opened := c.lease.Expiration.Add(-LeaseDuration), r.store.opened
+	if c.proposer != r.replicaID {
+		opened = opened.Add(r.store.Clock.MaxOffset()) // given to us by another clock
+	}
+	return asked.LessEq(opened)
 }
 
 func addStatistics(to, delta *kvpb.RangeStatistics, sign int64) {

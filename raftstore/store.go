@@ -103,6 +103,7 @@ type Store struct {
 	ctx        context.Context // ends at Close
 	cancel     context.CancelFunc
 	nextID     atomic.Uint64 // of commands
+	opened     hlc.Timestamp // when this life began
 	missing    missingReplicas
 	// creating is held by who makes a replica, from the look whether there is room
 	// for it until it is there, and by who removes one. Taken before mu's.
@@ -120,6 +121,7 @@ func Open(c Config) (*Store, error) {
 	s := &Store{Config: c, stop: make(chan struct{}), replicas: map[kvpb.RangeID]*Replica{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.nextID.Store(rand.Uint64())
+	s.opened = c.Clock.Now()
 	s.log = newLogWriter(s)
 	s.sched = newScheduler()
 	if err := s.load(); err != nil {

@@ -199,7 +199,7 @@ func ignore(ranges []kvpb.SequenceRange, r kvpb.SequenceRange) []kvpb.SequenceRa
 func (t *Txn) Restart() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	aborted := errors.As(t.failed, new(*kvpb.TransactionAbortedError))
+	aborted := t.status == kvpb.Aborted || errors.As(t.failed, new(*kvpb.TransactionAbortedError))
 	t.failed, t.ended, t.committing, t.status = nil, false, false, kvpb.Pending
 	t.sequence, t.readSequence, t.savepoint, t.laidUpTo = 0, 0, 0, 0
 	t.buffer.reset()
