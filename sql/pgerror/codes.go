@@ -105,4 +105,7 @@ const (
 	CannotConnectNow             = "57P03"
 	Internal                     = "XX000"
 	DataCorrupted                = "XX001"
+	IdleSessionTimeout           = "57P05"
+	CantChangeRuntimeParam       = "55P02"
+	InvalidCursorDefinition      = "42P11"
 )

@@ -1,8 +1,0 @@
-package pgerror
-
-// SQLSTATEs of sessions and settings.
-const (
-	IdleSessionTimeout           = "57P05"
-	CantChangeRuntimeParam       = "55P02"
-	InvalidCursorDefinition      = "42P11"
-)
