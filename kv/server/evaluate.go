@@ -67,7 +67,7 @@ func (x *execution) attempt(ctx context.Context) (*kvpb.BatchResponse, error) {
 func (x *execution) open(from pebble.Reader, hasLocks bool) error {
 	r := x.replica
 	var known bool
-	if hasLocks && !x.shape.overlaps {
+	if hasLocks && !(x.shape.overlaps && x.shape.txnWrites) { // or its own intents count too
 		x.lockedKeys, known = r.intents.narrow(x.lockedKeys[:0], x, r.lockCount)
 	}
 	x.reader = mvcc.NewReader(from, hasLocks)

@@ -49,7 +49,7 @@ func TestTimestampCacheNeverForgetsDownwards(t *testing.T) {
 				}
 			}
 			got, want := cache.floor(k, id), latest.floor(id)
-			if got.Less(want) || got != want && cache.lowWater.IsEmpty() {
+			if got.Less(want) || got != want && cache.lowWater.at.IsEmpty() {
 				t.Fatalf("%s: floor %s, not %s", k, got, want)
 			}
 			if floor := cache.spanFloor(kvpb.Span{Key: k, EndKey: append(k, 0)}); floor.Less(latest.at) {
@@ -73,6 +73,34 @@ func TestTimestampCacheIsBounded(t *testing.T) {
 	cache.trim(at(1 << 40))
 	if len(cache.young.points)+len(cache.old.points) > 0 || cache.handOn() != at(3*maxPointReads) {
 		t.Error("trimming loses reads")
+	}
+}
+
+// TestALargeTransactionDoesNotPushItself: what is forgotten of its reads still
+// counts as its own, until another's read at that time is forgotten too.
+func TestALargeTransactionDoesNotPushItself(t *testing.T) {
+	var cache timestampCache
+	mine, other := kvpb.TxnID{1}, kvpb.TxnID{2}
+	for i := range 3 * maxPointReads {
+		cache.add(kvpb.Span{Key: fmt.Appendf(nil, "%d", i)}, at(5), mine)
+	}
+	if cache.lowWater.at != at(5) {
+		t.Fatalf("nothing was forgotten: %s", cache.lowWater.at)
+	}
+	if got := cache.floor([]byte("0"), mine); got != at(5) {
+		t.Errorf("it must write at %s", got)
+	}
+	if got := cache.floor([]byte("0"), other); got != at(5).Next() {
+		t.Errorf("another may write at %s", got)
+	}
+	// As a read that is rounded up to where only ours are known.
+	cache.add(kvpb.Span{Key: []byte("x")}, at(5), other)
+	if got := cache.floor([]byte("x"), mine); got != at(5).Next() {
+		t.Errorf("it may write at %s over another's read", got)
+	}
+	cache.raise(at(5))
+	if got := cache.floor([]byte("0"), mine); got != at(5).Next() {
+		t.Errorf("it may write at %s after all were rounded up", got)
 	}
 }
 

@@ -14,10 +14,11 @@ import (
 // up: what it has forgotten counts as read at its low water.
 //
 // Reads go into the younger of two generations. When that is full the older
-// one is dropped, and the low water rises to the latest timestamp in it.
+// one is dropped, and the low water rises to the latest read in it: so a large
+// transaction that reads what it writes does not push itself.
 type timestampCache struct {
 	mu       sync.Mutex
-	lowWater hlc.Timestamp  // guarded by mu
+	lowWater read           // guarded by mu
 	young    readGeneration // guarded by mu
 	old      readGeneration // guarded by mu
 }
@@ -54,13 +55,13 @@ func (r read) later(s read) read {
 type readGeneration struct {
 	points map[string]*read
 	bounds btree.Map[string, read]
-	latest hlc.Timestamp
+	latest read
 }
 
 // raise makes everything count as read at ts.
 func (c *timestampCache) raise(ts hlc.Timestamp) {
 	c.mu.Lock()
-	c.lowWater = c.lowWater.Max(ts)
+	c.lowWater = c.lowWater.later(read{at: ts})
 	c.mu.Unlock()
 }
 
@@ -69,8 +70,8 @@ func (c *timestampCache) trim(ts hlc.Timestamp) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, g := range []*readGeneration{&c.old, &c.young} {
-		if g.latest.Less(ts) {
-			c.lowWater = c.lowWater.Max(g.latest)
+		if g.latest.at.Less(ts) {
+			c.lowWater = c.lowWater.later(g.latest)
 			*g = readGeneration{}
 		}
 	}
@@ -80,12 +81,12 @@ func (c *timestampCache) trim(ts hlc.Timestamp) {
 func (c *timestampCache) handOn() hlc.Timestamp {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.lowWater.Max(c.young.latest).Max(c.old.latest)
+	return c.lowWater.later(c.young.latest).later(c.old.latest).at
 }
 
 // rotateLocked makes room.
 func (c *timestampCache) rotateLocked() {
-	c.lowWater = c.lowWater.Max(c.old.latest)
+	c.lowWater = c.lowWater.later(c.old.latest)
 	c.old, c.young = c.young, readGeneration{}
 }
 
@@ -93,18 +94,19 @@ func (c *timestampCache) rotateLocked() {
 func (c *timestampCache) add(span kvpb.Span, ts hlc.Timestamp, id kvpb.TxnID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if ts.LessEq(c.lowWater) {
+	r := read{ts, id}
+	if c.lowWater.later(r) == c.lowWater {
 		return
 	}
 	g := &c.young
 	if len(g.points) >= maxPointReads || g.bounds.Len() >= maxSpanBounds {
 		c.rotateLocked()
 	}
-	g.latest = g.latest.Max(ts)
+	g.latest = g.latest.later(r)
 	if len(span.EndKey) == 0 {
-		g.addPoint(span.Key, read{ts, id})
+		g.addPoint(span.Key, r)
 	} else {
-		g.addSpan(string(span.Key), string(span.EndKey), read{ts, id})
+		g.addSpan(string(span.Key), string(span.EndKey), r)
 	}
 }
 
@@ -176,7 +178,7 @@ func (g *readGeneration) pointRead(key []byte) (r read) {
 func (c *timestampCache) floor(key []byte, id kvpb.TxnID) hlc.Timestamp {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	r := read{at: c.lowWater}.later(c.young.pointRead(key)).later(c.old.pointRead(key))
+	r := c.lowWater.later(c.young.pointRead(key)).later(c.old.pointRead(key))
 	return r.floor(id)
 }
 
