@@ -72,12 +72,12 @@ func (x *insertion) targetColumns() error {
 		return nil
 	}
 	for i, c := range x.e.Columns {
-		if len(c.Steps) > 0 {
-			return b.unsupported(c.Position, "INSERT into a part of a column")
-		}
 		column, err := b.assignable(x.table, c)
 		if err != nil {
 			return err
+		}
+		if len(c.Steps) > 0 {
+			return b.unsupported(c.Position, "INSERT into a part of a column")
 		}
 		for _, o := range x.columns[:i] {
 			if o.ID == column.ID {
