@@ -31,8 +31,8 @@ type Replica struct {
 	driving sync.Mutex
 	applied appliedState
 	// replayed is the last lease of ours that was applied from an entry of an
-	// earlier life: those up to replayTo. State may have lost it in a crash, yet
-	// it was in use.
+	// earlier life: those up to replayTo, and those that ofEarlierLife tells. State
+	// may have lost it in a crash, yet it was in use.
 	replayed int64
 	replayTo uint64
 	// pendingSnapshots have arrived together with raft's messages of them, and
@@ -51,6 +51,9 @@ type Replica struct {
 	proposals map[uint64]*Proposal // guarded by mu; by command id
 	leaseFor  *leaseAttempt        // guarded by mu; the request in flight
 	removed   bool                 // guarded by mu
+	// askedUntil is the latest expiration of a lease that this replica asked for
+	// for itself.
+	askedUntil hlc.Timestamp // guarded by mu
 	// leaderless counts the ticks since a leader was last known.
 	leaderless int // guarded by mu
 	// revoked is the sequence of a lease of ours that we gave away or held in an
@@ -353,6 +356,9 @@ func (r *Replica) acquireLease(ctx context.Context, a *leaseAttempt) {
 		if err := r.store.waitUntil(ctx, next.Start); err != nil {
 			return &RejectedError{Cause: err.Error()}
 		}
+		r.mu.Lock()
+		r.askedUntil = r.askedUntil.Max(next.Expiration)
+		r.mu.Unlock()
 		p, err := r.propose(&Command{LeaseSequence: v.lease.Sequence, lease: &next}, nil)
 		if err != nil {
 			return err
@@ -459,6 +465,9 @@ func (r *Replica) tick() {
 		r.leaderless++
 	}
 	leaderless := r.leaderless
+	if leaderless > unheardTicks && len(r.proposals) > 0 {
+		r.giveUpLocked()
+	}
 	ready := r.node.HasReady()
 	leads, bytes := r.leader == r.replicaID, r.log.bytes
 	r.mu.Unlock()
@@ -475,6 +484,23 @@ func (r *Replica) tick() {
 		return
 	}
 	r.followLease(leads)
+}
+
+// unheardTicks is how long no leader is heard of before open proposals are
+// given up.
+const unheardTicks = 10
+
+// giveUpLocked ends the proposals of a replica that was cut off: it leads no
+// more, and hears from nobody what became of them. They are ambiguous; waiting
+// for them would take as long as the cut. But not before the lease has run out,
+// and all that were asked for: whatever this replica evaluates next, it does under
+// a lease that comes after them in the log, so that it sees them if they took
+// effect.
+func (r *Replica) giveUpLocked() {
+	until := r.view.Load().lease.Expiration.Max(r.askedUntil)
+	if until.Less(r.store.Clock.Now()) {
+		r.failProposalsLocked("the range's other replicas can't be heard")
+	}
 }
 
 // campaignTicks is how long a campaign for the lease's sake may take before the

@@ -422,3 +422,51 @@ func TestLeaseMovesByTransfer(t *testing.T) {
 		net.wait.Wait()
 	})
 }
+
+// TestProposalsOfACutOffLeaderEnd: the fate of what it proposed is unknown,
+// and that is said soon; a command that took effect all the same is seen once the
+// replica is back.
+func TestProposalsOfACutOffLeaderEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := newNetwork(6)
+		machines := newMachines(t, net, 3)
+		replicate(t, machines, 1)
+		r := holder(t, machines, 1)
+		cut := r.store.Config.Store
+		net.mu.Lock()
+		net.cut[cut] = true
+		net.mu.Unlock()
+		batch := r.store.Engines.State.NewBatch()
+		defer batch.Close()
+		if err := batch.Set(engine.AppendKey(nil, []byte("\x04a")), []byte("1"), nil); err != nil {
+			t.Fatal(err)
+		}
+		p, err := r.Propose(context.Background(), &Command{Batch: append([]byte(nil), batch.Repr()...), LeaseSequence: r.Lease(r.store.Clock.Now()).Sequence})
+		if err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		err = p.Wait(context.Background())
+		if _, ambiguous := errors.AsType[*kvpb.AmbiguousResultError](err); !ambiguous {
+			t.Errorf("the proposal ended with %v", err)
+		}
+		if took := time.Since(begin); took > 2*LeaseDuration {
+			t.Errorf("the proposal ended after %s", took)
+		}
+		if l := r.Lease(r.store.Clock.Now()); l.State != LeaseExpired {
+			t.Errorf("the lease is not expired: %+v", l)
+		}
+		net.mu.Lock()
+		net.cut[cut] = false
+		net.mu.Unlock()
+		if err := put(holder(t, machines, 1), "b", "2"); err != nil {
+			t.Fatal(err)
+		}
+		waitEqual(t, machines, "b", "2")
+		waitEqual(t, machines, "a", read(machines[0], "a"))
+		for _, m := range machines {
+			m.stop()
+		}
+		net.wait.Wait()
+	})
+}

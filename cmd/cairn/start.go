@@ -46,6 +46,7 @@ signal stops it at once. No acknowledged write is lost either way.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), config) },
 	}
 	commonFlags(cmd, &config)
+	cmd.Flags().StringVar(&config.AdvertiseRPC, "advertise-rpc", "", "`address` by which other nodes reach --rpc, where that is another one (default: --rpc)")
 	cmd.Flags().StringSliceVar(&config.Join, "join", nil, "RPC `addresses` of some nodes of the cluster, this one's may be among them")
 	return cmd
 }

@@ -25,6 +25,8 @@ type Config struct {
 	SQLAddress  string
 	RPCAddress  string
 	HTTPAddress string
+	// AdvertiseRPC is how other nodes reach RPCAddress; empty: as it is.
+	AdvertiseRPC string
 	// Join are RPC addresses of nodes of the cluster. Empty for a single node.
 	Join []string
 	// SingleNode initializes a new store as a cluster of its own.
@@ -100,10 +102,24 @@ func (c *Config) validate() error {
 				"use --certs-dir, or say --insecure-on-any-address if everyone who reaches %s may be superuser", a.address)
 		}
 	}
+	if c.AdvertiseRPC != "" {
+		if _, _, err := net.SplitHostPort(c.AdvertiseRPC); err != nil {
+			return hint(fmt.Errorf("--advertise-rpc=%s is not HOST:PORT", c.AdvertiseRPC), "for example --advertise-rpc=db1.example.org:26357")
+		}
+	} else if host, _, _ := net.SplitHostPort(c.RPCAddress); !c.SingleNode && isUnspecified(host) {
+		return hint(fmt.Errorf("--rpc=%s: other nodes can't reach this one by that", c.RPCAddress),
+			"say how they do with --advertise-rpc=HOST:PORT, or listen on one address")
+	}
 	if c.MaxOffset <= 0 {
 		return fmt.Errorf("--max-offset must be positive")
 	}
 	return nil
+}
+
+// isUnspecified reports whether host stands for all of a machine's addresses.
+func isUnspecified(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "" || ip != nil && ip.IsUnspecified()
 }
 
 func isLoopback(host string) bool {

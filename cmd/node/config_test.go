@@ -41,6 +41,10 @@ func TestConfigRefusesWhatWouldSurprise(t *testing.T) {
 		"no port":                           func(c *Config) { c.HTTPAddress = "127.0.0.1" },
 		"port out of range":                 func(c *Config) { c.SQLAddress = "127.0.0.1:70000" },
 		"a cluster without addresses":       func(c *Config) { c.SingleNode = false },
+		"nodes can't reach this one": func(c *Config) {
+			c.SingleNode, c.Join, c.InsecureRemote, c.RPCAddress = false, []string{"a:1"}, true, ":26357"
+		},
+		"advertised without a port": func(c *Config) { c.AdvertiseRPC = "db1" },
 	} {
 		c := valid
 		spoil(&c)

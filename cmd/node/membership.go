@@ -170,7 +170,7 @@ func (n *Node) join(ctx context.Context) joinAttempt {
 	var a joinAttempt
 	answered := false
 	for _, address := range n.config.Join {
-		if address == n.rpcAddress {
+		if n.isSelf(address) {
 			continue
 		}
 		attempt, cancel := context.WithTimeout(ctx, 10*time.Second)
@@ -273,7 +273,7 @@ func (n *Node) peers(round int) []string {
 	// A --join address that isn't a known node's may be a moved one's.
 	if len(addresses) == 0 || round%10 == 0 {
 		for _, a := range n.config.Join {
-			if !known[a] && a != n.rpcAddress {
+			if !known[a] && !n.isSelf(a) {
 				addresses = append(addresses, a)
 			}
 		}
@@ -316,7 +316,7 @@ func (n *Node) foreign(address, clusterID string) error {
 // store's cluster, before anything is done with it.
 func (n *Node) checkCluster(ctx context.Context) error {
 	for _, address := range n.config.Join {
-		if address == n.rpcAddress {
+		if n.isSelf(address) {
 			continue
 		}
 		attempt, cancel := context.WithTimeout(ctx, 2*time.Second)

@@ -41,7 +41,7 @@ import (
 type Node struct {
 	config     Config
 	certs      *certificates // nil with --insecure
-	rpcAddress string        // as listened on, for other nodes
+	rpcAddress string        // how other nodes reach this one
 	sqlAddress string
 	httpServer *http.Server
 	started    time.Time
@@ -188,7 +188,15 @@ func (n *Node) listen() error {
 		}
 	}
 	n.sqlAddress, n.rpcAddress = n.sqlListener.Addr().String(), n.rpcListener.Addr().String()
+	if n.config.AdvertiseRPC != "" {
+		n.rpcAddress = n.config.AdvertiseRPC
+	}
 	return nil
+}
+
+// isSelf reports whether an RPC address is this node's own.
+func (n *Node) isSelf(address string) bool {
+	return address == n.rpcAddress || address == n.rpcListener.Addr().String()
 }
 
 func (n *Node) openStore() error {

@@ -118,6 +118,12 @@ func StartSingle(t testing.TB, store string, flags ...string) *Node {
 // StartCluster starts and initializes a cluster of count nodes.
 func StartCluster(t testing.TB, count int, flags ...string) *Cluster {
 	t.Helper()
+	return startCluster(t, count, func(*Node) []string { return flags })
+}
+
+// startCluster is StartCluster with flags for each node.
+func startCluster(t testing.TB, count int, flags func(*Node) []string) *Cluster {
+	t.Helper()
 	c := &Cluster{}
 	var join []string
 	for range count {
@@ -127,7 +133,7 @@ func StartCluster(t testing.TB, count int, flags ...string) *Cluster {
 	}
 	for _, n := range c.Nodes {
 		n.arguments = append([]string{"start", "--insecure", "--store=" + n.Store, "--listen=" + n.SQL,
-			"--rpc=" + n.RPC, "--http=" + n.HTTP, "--join=" + strings.Join(join, ",")}, flags...)
+			"--rpc=" + n.RPC, "--http=" + n.HTTP, "--join=" + strings.Join(join, ",")}, flags(n)...)
 		n.Start(t)
 		t.Cleanup(func() { n.cleanUp(t) })
 	}
