@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -88,15 +90,30 @@ func (l *logBuffer) String() string {
 	return l.b.String()
 }
 
-// FreeAddress returns a loopback address whose port was free a moment ago.
+// lastPort is the last port that FreeAddress looked at. Ports from 32768 on are
+// left alone: the system gives them to outgoing connections, and a node that is
+// down for a moment would find its own taken.
+var lastPort atomic.Int64
+
+const firstPort, endPort = 12000, 32000
+
+func init() { lastPort.Store(firstPort + rand.Int64N(endPort-firstPort)) }
+
+// FreeAddress returns a loopback address whose port was free a moment ago, and
+// that it returns once.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range endPort - firstPort {
+		port := firstPort + lastPort.Add(1)%(endPort-firstPort)
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			continue
+		}
+		defer l.Close()
+		return l.Addr().String()
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
 
 func newNode(t testing.TB, store string) *Node {
