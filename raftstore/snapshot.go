@@ -190,7 +190,7 @@ func (s *Store) discardOrphans(h *SnapshotHeader) error {
 		if bytes.Compare(d.Start, h.Descriptor.End) >= 0 || bytes.Compare(h.Descriptor.Start, d.End) >= 0 {
 			continue
 		}
-		if d.Generation <= h.Descriptor.Generation && !r.isMember() {
+		if d.Generation <= h.Descriptor.Generation && !r.isMember() && !r.wasHeard() {
 			if err := r.discard(); err != nil {
 				return err
 			}
@@ -204,6 +204,15 @@ func (s *Store) discardOrphans(h *SnapshotHeader) error {
 func (r *Replica) isMember() bool {
 	_, ok := replicaByID(r.Descriptor(), r.replicaID)
 	return ok
+}
+
+// wasHeard reports whether a leader has written to the replica: then it is, or
+// was, a member, whether or not it has got so far in the log. The leader counts
+// on what it has acknowledged.
+func (r *Replica) wasHeard() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.leader != 0 || r.log.last > r.log.truncatedIndex
 }
 
 // discard removes a replica that is not, or no longer, one of its range's.

@@ -23,7 +23,7 @@ func (w *Writer) Resolve(key []byte, a *kvpb.ResolveArgs) (found bool, err error
 
 func (w *Writer) resolve(key []byte, intent *Intent, a *kvpb.ResolveArgs) error {
 	switch {
-	case a.Status == kvpb.Committed && intent.Txn.Epoch == a.Txn.Epoch:
+	case a.Status == kvpb.Committed && intent.Txn.Epoch == a.Txn.Epoch && intent.Txn.WriteTimestamp.LessEq(a.Txn.WriteTimestamp):
 		value, ok := intent.at(1<<31-1, a.IgnoredSeqNums)
 		if err := w.removeIntent(key); err != nil || !ok {
 			return err
@@ -42,7 +42,9 @@ func (w *Writer) resolve(key []byte, intent *Intent, a *kvpb.ResolveArgs) error 
 		}
 		return w.putVersion(key, value, at, local, p, false)
 	case a.Status == kvpb.Committed, a.Status == kvpb.Aborted:
-		// Of an epoch that did not commit, or aborted.
+		// Of an epoch that did not commit, or aborted. Or laid above the commit: by a
+		// request whose sender had given up on it and repeated it, and that came
+		// late. What the coordinator got an answer for lies at or below.
 		return w.removeIntent(key)
 	case a.Status == kvpb.Pending && intent.Txn.Epoch < a.Txn.Epoch:
 		// The transaction has given the epoch up.
