@@ -363,7 +363,7 @@ func TestCopyBothWays(t *testing.T) {
 	}
 	script(t, c, `
 		copy t from '/etc/passwd' -> 0A000
-		copy t to stdout with (format binary) -> 0A000
+		copy t to stdout with (format binary) -> COPY 4
 		copy t to stdout with (delimiter 'ab') -> 0A000
 		copy t to stdout with (nonsense) -> 42601
 		copy t(nope) from stdin -> 42703
