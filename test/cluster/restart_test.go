@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"fmt"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -184,6 +183,6 @@ func TestSecondSignalLeavesAtOnce(t *testing.T) {
 		t.Errorf("exit code %d although clients were cut off", code)
 	}
 	if err := <-sleeping; err == nil {
-		t.Error(fmt.Sprint("the statement has succeeded"))
+		t.Error("the statement has succeeded")
 	}
 }
