@@ -111,7 +111,11 @@ func (b *bank) audit(ctx context.Context, n *testNode) {
 }
 
 func TestBank(t *testing.T) {
-	for seed := range uint64(2) {
+	seeds := uint64(2)
+	if testing.Short() {
+		seeds = 1
+	}
+	for seed := range seeds {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { runBank(t, seed) })
 		})
@@ -166,7 +170,7 @@ func runBank(t *testing.T, seed uint64) {
 		work(seed*10+i, func(ctx context.Context, n *testNode, random *rand.Rand) { b.transfer(ctx, n, random) })
 	}
 	work(seed*10+5, func(ctx context.Context, n *testNode, _ *rand.Rand) { b.audit(ctx, n) })
-	c.disturb(ctx, rand.New(rand.NewPCG(seed, 3)), 6)
+	c.disturb(ctx, rand.New(rand.NewPCG(seed, 3)), faults())
 	time.Sleep(5 * time.Second)
 	done.Store(true)
 	workers.Wait()
@@ -186,6 +190,15 @@ func runBank(t *testing.T, seed uint64) {
 	time.Sleep(5 * time.Second)
 	c.checkReplicas(ctx)
 	c.stopAll()
+}
+
+// faults is how many things go wrong in a test: one where it shall be short, as
+// under the race detector, which makes it take twenty times as long.
+func faults() int {
+	if testing.Short() {
+		return 1
+	}
+	return 6
 }
 
 // disturb lets things go wrong, one after the other.

@@ -206,7 +206,7 @@ func runLossTest(t *testing.T, seed uint64) {
 			}
 		}()
 	}
-	c.disturb(ctx, rand.New(rand.NewPCG(seed, 2)), 8)
+	c.disturb(ctx, rand.New(rand.NewPCG(seed, 2)), faults())
 	done.Store(true)
 	writers.Wait()
 	count := 0
