@@ -54,8 +54,16 @@ func TestHangup(t *testing.T) {
 		t.Errorf("a batch for a silent node: %v", err)
 	}
 	d.Answered(address)
-	go func() { lost <- send() }()
-	<-dialed // it is tried again
+	// It is tried again. The first try may still get the connection that was
+	// closed, if the pool has not noticed, and fails at once.
+	for tried := false; !tried; {
+		go func() { lost <- send() }()
+		select {
+		case <-dialed:
+			tried = true
+		case <-lost:
+		}
+	}
 	for {
 		d.Hangup(address)
 		select {
