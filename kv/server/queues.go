@@ -21,10 +21,6 @@ const queueInterval = time.Second
 // queueTimeout bounds one piece of work on one range.
 const queueTimeout = time.Minute
 
-// reservedBytes is the room on the disk that is kept for deletions, rollbacks
-// and the log: with less left, growing writes are refused.
-const reservedBytes = 128 << 20
-
 // queues wake what keeps the ranges in shape. Each queue is one goroutine that
 // works on one range at a time.
 type queues struct {
@@ -84,7 +80,6 @@ func (s *Server) tooLarge(r *replica) bool {
 
 // keepShape looks at all ranges that this store leads.
 func (s *Server) keepShape(ctx context.Context) {
-	s.checkDisk()
 	for _, raft := range s.store.Replicas() {
 		if ctx.Err() != nil {
 			return
@@ -92,21 +87,6 @@ func (s *Server) keepShape(ctx context.Context) {
 		s.keepRange(ctx, s.replicaOf(raft))
 	}
 	s.spreadLeases(ctx)
-}
-
-func (s *Server) checkDisk() {
-	usage, err := s.Engines.FS.GetDiskUsage(s.Engines.Dir)
-	if err != nil {
-		return // not all file systems can tell
-	}
-	full := usage.AvailBytes < reservedBytes
-	if s.full.Swap(full) != full {
-		if full {
-			s.Logger.Error("the disk is nearly full; writes are refused until there is room", "store", s.Store, "available", usage.AvailBytes)
-		} else {
-			s.Logger.Info("the disk has room again", "store", s.Store)
-		}
-	}
 }
 
 // keepRange does for one range what its leaseholder must. Idle ranges have no

@@ -295,7 +295,7 @@ func (x *execution) begin() error {
 		}
 		x.began = s.Clock.Now()
 	}
-	if x.shape.grows && (s.full.Load() || s.Engines.Full()) {
+	if x.shape.grows && s.Engines.Full() {
 		return &kvpb.StoreFullError{Store: s.Store}
 	}
 	if x.shape.writes {

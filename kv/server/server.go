@@ -24,7 +24,6 @@ import (
 	"io"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/cairndb/cairn/kv"
@@ -75,7 +74,6 @@ type Server struct {
 	Config
 	store *raftstore.Store
 	ended endedTransactions
-	full  atomic.Bool // the disk has less than reservedBytes left
 
 	mu       sync.RWMutex
 	replicas map[kvpb.RangeID]*replica // guarded by mu

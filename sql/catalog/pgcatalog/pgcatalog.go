@@ -89,31 +89,23 @@ func relations(s *systemtable.Scan, n int) ([]catalog.Relation, error) {
 // tables returns the base tables among relations.
 func tables(s *systemtable.Scan, n int) ([]*catalog.Table, error) {
 	all, err := relations(s, n)
-	if err != nil {
-		return nil, err
-	}
-	var found []*catalog.Table
-	for _, r := range all {
-		if t, ok := r.(*catalog.Table); ok && !t.IsVirtual() {
-			found = append(found, t)
-		}
-	}
-	return found, nil
+	return baseTables(all), err
 }
 
 // allTables returns the base tables of the database.
 func allTables(s *systemtable.Scan) ([]*catalog.Table, error) {
 	all, err := s.Resolver.Relations(s.Ctx)
-	if err != nil {
-		return nil, err
-	}
+	return baseTables(all), err
+}
+
+func baseTables(all []catalog.Relation) []*catalog.Table {
 	var found []*catalog.Table
 	for _, r := range all {
 		if t, ok := r.(*catalog.Table); ok && !t.IsVirtual() {
 			found = append(found, t)
 		}
 	}
-	return found, nil
+	return found
 }
 
 // roleIDs returns the OIDs of roles by name.
